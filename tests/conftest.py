@@ -1,0 +1,22 @@
+"""Which tests run: `slow` only when asked for, `benchmark` only where SRNB_DATA names the benchmark sets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(config, items):
+    data = Path(os.environ.get("SRNB_DATA", "") or "/nonexistent")
+    skips = {
+        "benchmark": pytest.mark.skip(reason="SRNB_DATA must name a folder with benchmarks/Set5 and others"),
+        "slow": pytest.mark.skip(reason="takes minutes: make test ARGS='-m slow'"),
+    }
+    if (data / "benchmarks").is_dir():
+        del skips["benchmark"]
+    if "slow" in config.option.markexpr:
+        del skips["slow"]
+    for item in items:
+        for name, skip in skips.items():
+            if name in item.keywords:
+                item.add_marker(skip)
