@@ -1,0 +1,139 @@
+"""A fair table: every model on every picture, one row per number, bicubic always among them."""
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+from srnb import degrade, images, inference, resize
+from srnb.metrics import METRICS, measure
+
+COLUMNS = ["model", "dataset", "image", "metric", "protocol", "value"]
+DEFAULT_METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips_alex", "lr_consistency", "colour_shift")
+GREY = {"luma": "a grey file is luma itself", "rgb": "a grey file is made RGB first"}
+
+
+def bicubic(lr, scale):
+    """Return `lr` enlarged by MATLAB's bicubic in 8 bit, the baseline of every table."""
+    return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
+
+
+def pictures(models, pairs, *, scale, degradation="bicubic", seed=0, progress=None):
+    """Yield for each pair of files a dict of what there is to compare: image, lr, hr, grey, sr and seconds by model.
+
+    `models` is a dict of name -> network or function of `lr`; "bicubic" is put before them. `pairs` are (hr_path,
+    lr_path or None); without a path `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the
+    scale, never resampled. `sr` is what a file would hold: 8 bit, here as floats in [0, 1]. `progress(done, total)` is
+    called after each picture. Raises ValueError when the files of a pair do not fit together.
+    """
+    pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
+    methods = {"bicubic": lambda lr: bicubic(lr, scale)}
+    for name, model in models.items():
+        methods[name] = model if not isinstance(model, keras.Model) else lambda lr, m=model: inference.upscale(m, lr)
+    for done, (hr_path, lr_path) in enumerate(pairs, start=1):
+        hr = resize.crop_to_multiple(images.read(hr_path), scale)
+        if lr_path:
+            lr = images.read(lr_path)
+        else:
+            lr = images.from_uint8(degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=seed))
+        if hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
+            raise ValueError(
+                f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
+            )
+        sr, seconds = {}, {}
+        for name, method in methods.items():
+            start = time.perf_counter()
+            sr[name] = images.from_uint8(images.to_uint8(method(lr)))
+            seconds[name] = time.perf_counter() - start
+        grey = any(Image.open(path).mode in ("1", "L", "LA", "I;16") for path in (hr_path, lr_path) if path)
+        yield {"image": hr_path.stem, "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
+        if progress:
+            progress(done, len(pairs))
+
+
+def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="luma"):
+    """Measure what `pictures` gives: a tidy frame with one row per model, image and metric.
+
+    `border` is the scale if not given, as in the papers. `grey` says what a grey file counts as: "luma", as in MATLAB,
+    or "rgb", as in most deep-learning code (Set14 has one such file; the mean differs by 0.09 dB).
+    """
+    if grey not in GREY:
+        raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
+    rows = []
+    for picture in pictures:
+        lr, hr = picture["lr"], picture["hr"]
+        edge = hr.shape[0] // lr.shape[0] if border is None else border
+        as_luma = picture["grey"] and grey == "luma"
+        note = f"; {GREY[grey]}" if picture["grey"] else ""
+        for model, sr in picture["sr"].items():
+            row = {"model": model, "dataset": dataset, "image": picture["image"]}
+            for metric in metrics:
+                shown = [_grey(each) for each in (sr, hr, lr)] if as_luma else (sr, hr, lr)
+                value = measure(metric, shown[0], hr=shown[1], lr=shown[2], border=edge)
+                protocol = METRICS[metric].protocol.format(border=edge) + note
+                rows.append(row | {"metric": metric, "protocol": protocol, "value": value})
+            speed = picture["seconds"][model] / (hr.shape[0] * hr.shape[1] / 1e6)
+            protocol = "wall time for each megapixel of the result"
+            rows.append(row | {"metric": "seconds_per_megapixel", "protocol": protocol, "value": speed})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=None, grey="luma", **options):
+    """Return the tidy frame of `tabulate` for `models` on `pairs`; `options` are those of `pictures`."""
+    shown = pictures(models, pairs, scale=scale, **options)
+    return tabulate(shown, dataset=dataset, metrics=metrics, border=border, grey=grey)
+
+
+def summary(table):
+    """Return the mean over the images of each dataset: one row per dataset and model, one column per metric."""
+    means = table.groupby(["dataset", "model", "metric"], sort=False)["value"].mean().unstack("metric")
+    return means[table["metric"].unique()]
+
+
+def bootstrap(table, *, reference="bicubic", level=0.95, samples=10000, seed=0):
+    """Return how much each model differs from `reference`, with a paired bootstrap interval of the mean difference.
+
+    Images are drawn with replacement, the same for both models. One row per dataset, model and metric: difference, low,
+    high, images, and verdict: better, worse, or unclear when the interval holds zero or there is only one image.
+    """
+    if reference not in set(table["model"]):
+        raise ValueError(f"reference must be a model of the table. Received: {reference!r}")
+    random, rows = np.random.default_rng(seed), []
+    for (dataset, metric), values in table.groupby(["dataset", "metric"], sort=False):
+        values = values.pivot(index="image", columns="model", values="value")
+        if metric not in METRICS or reference not in values:
+            continue
+        drawn = random.integers(len(values), size=(samples, len(values)))
+        for model in [name for name in table["model"].unique() if name in values and name != reference]:
+            difference = (values[model] - values[reference]).to_numpy()
+            low, high = np.quantile(difference[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+            verdict = "unclear"
+            if len(values) > 1 and low * high > 0:
+                verdict = "better" if (low > 0) == (METRICS[metric].direction == "higher") else "worse"
+            rows.append((dataset, model, metric, difference.mean(), low, high, len(values), verdict))
+    columns = ["dataset", "model", "metric", "difference", "low", "high", "images", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def differing_crops(picture, *, size=96, count=2):
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where the models of a picture differ most."""
+    stack = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()])
+    height, width = stack.shape[1:]
+    size = min(size, height, width)
+    spread = ndimage.uniform_filter(stack.std(axis=0), size, mode="constant")
+    spread = spread[size // 2 : size // 2 + height - size + 1, size // 2 : size // 2 + width - size + 1]
+    boxes = []
+    for _ in range(count):
+        top, left = np.unravel_index(spread.argmax(), spread.shape)
+        boxes.append((int(top), int(left), size))
+        spread[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -1
+    return boxes
+
+
+def _grey(image):
+    """Return (H, W, 1): the full-range luma of BT.601, which leaves a picture of three equal channels as it is."""
+    return np.asarray(image @ np.array([[0.299], [0.587], [0.114]], "float32"))

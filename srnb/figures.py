@@ -1,0 +1,59 @@
+"""Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1]."""
+
+import matplotlib.pyplot as plt
+from matplotlib.patches import Rectangle
+
+from srnb.metrics import METRICS
+
+# Okabe and Ito: colours that colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def new(width, height, rows=1, columns=1, **options):
+    """Return a figure of `width` x `height` inches and its axes, unknown to pyplot, which would show it twice."""
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), dpi=150, layout="constrained", **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def label(metric):
+    """Return the name of a metric with its unit and an arrow to its better side."""
+    entry = METRICS[metric]
+    unit = f" ({entry.unit})" if entry.unit else ""
+    return f"{entry.name}{unit} {'↑' if entry.direction == 'higher' else '↓'}"
+
+
+def strip(shown, *, box=None, title="", notes=None, height=2.6):
+    """Draw pictures of one scene side by side: LR | bicubic | ... | HR.
+
+    `shown` is a dict of name -> picture. They may differ in scale; the last one, HR, gives the size. `box` (top, left,
+    size), in its pixels, shows that part only, after the whole last picture with the part marked. `notes` is a dict of
+    name -> text under a picture, `height` that of a picture in inches. Pixels are drawn as they are, never smoothed.
+    """
+    full = list(shown.values())[-1]
+    top, left, rows, columns = (0, 0, *full.shape[:2]) if box is None else (box[0], box[1], box[2], box[2])
+    ratios = [columns / rows] * len(shown)
+    if box is not None:
+        ratios.insert(0, full.shape[1] / full.shape[0])
+    lines = 1 + max((text.count("\n") for text in (notes or {}).values()), default=-1)
+    size = height * sum(ratios) + 0.1 * len(ratios), height + 0.3 + 0.2 * lines + (0.25 if title else 0)
+    figure, axes = new(*size, columns=len(ratios), width_ratios=ratios, squeeze=False)
+    axes = list(axes[0])
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+    if box is not None:
+        axis = axes.pop(0)
+        axis.imshow(full.clip(0, 1))
+        for colour, line in (("white", 3), (COLOURS[1], 1.5)):
+            axis.add_patch(Rectangle((left, top), columns, rows, fill=False, edgecolor=colour, linewidth=line))
+        axis.set_title("the place", fontsize=9)
+    for axis, (name, picture) in zip(axes, shown.items(), strict=True):
+        scale = full.shape[0] / picture.shape[0]
+        extent = (-0.5, picture.shape[1] * scale - 0.5, picture.shape[0] * scale - 0.5, -0.5)
+        axis.imshow(picture.clip(0, 1), interpolation="nearest", extent=extent)
+        axis.set(xlim=(left - 0.5, left + columns - 0.5), ylim=(top + rows - 0.5, top - 0.5))
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel((notes or {}).get(name, ""), fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
