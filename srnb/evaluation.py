@@ -119,6 +119,17 @@ def bootstrap(table, *, reference="bicubic", level=0.95, samples=10000, seed=0):
     return pd.DataFrame(rows, columns=columns)
 
 
+def validate(model, *, scenes, metrics=("psnr_y",)):
+    """Return the mean of each metric over `scenes`, what `pictures` gave; without a model, that of their bicubic."""
+    rows = []
+    for scene in scenes:
+        lr, hr = scene["lr"], scene["hr"]
+        sr = scene["sr"]["bicubic"] if model is None else inference.upscale(model, lr)
+        border = hr.shape[0] // lr.shape[0]
+        rows.append([measure(metric, sr, hr=hr, lr=lr, border=border) for metric in metrics])
+    return dict(zip(metrics, np.mean(rows, axis=0).tolist(), strict=True))
+
+
 def differing_crops(picture, *, size=96, count=2):
     """Return `count` separate boxes (top, left, size), in pixels of `hr`, where the models of a picture differ most."""
     stack = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()])
