@@ -1,0 +1,156 @@
+"""MATLAB's bicubic `imresize` with antialiasing: the resizer that the published LR pictures were made with.
+
+For each dimension of length n, scale s, output i = 1..ceil(n s) (Keys' cubic h with a = -0.5):
+    u = i/s + (1 - 1/s)/2,   weight of input j:  h(u - j) for s >= 1,  h(s (u - j)) for s < 1,  divided by their sum.
+The scale is rational, so every weight is a fraction. They are kept as whole numbers with one denominator per output: sums
+of whole numbers are exact in floating point, hence uint8 results are exact, on any machine and in any order of summing.
+"""
+
+import functools
+import math
+from fractions import Fraction
+
+import numpy as np
+
+BORDERS = ("replicate", "symmetric")
+BLOCK = 32  # outputs per matrix product: large enough for BLAS, small enough that a block is mostly weights
+
+
+def imresize(image, scale, *, border="replicate"):
+    """Resize (..., H, W, C) by a rational `scale` to (..., ceil(H scale), ceil(W scale), C).
+
+    uint8 is rounded half up and clipped after each pass, rows first, as MATLAB does it; float32 and float64 are not.
+    `border` is how the picture goes on outside: "replicate" as in the classic benchmark LR files, "symmetric" as in newer MATLAB.
+    """
+    ratio = as_ratio(scale)
+    if image.ndim < 3:
+        raise ValueError(f"`image` must be (..., H, W, C). Received: shape={image.shape}")
+    if image.dtype not in (np.uint8, np.float32, np.float64):
+        raise ValueError(f"`image` must be uint8, float32 or float64. Received: {image.dtype}")
+    if border not in BORDERS:
+        raise ValueError(f"`border` must be one of {BORDERS}. Received: {border!r}")
+    if ratio == 1:
+        return image.copy()
+    *batch, height, width, channels = image.shape
+    rows = _pass(image.reshape(*batch, height, width * channels), ratio, border)
+    rows = rows.reshape(*batch, -1, width, channels).swapaxes(-3, -2)  # (..., W, h, C)
+    columns = _pass(rows.reshape(*batch, width, -1), ratio, border)
+    return np.ascontiguousarray(columns.reshape(*batch, -1, rows.shape[-2], channels).swapaxes(-3, -2))
+
+
+def crop_to_multiple(image, scale):
+    """Crop (..., H, W, C) at the bottom and right to a multiple of `scale`, the customary treatment of HR."""
+    height, width = (n - n % scale for n in image.shape[-3:-1])
+    if min(height, width) == 0:
+        raise ValueError(f"an image must be at least {scale} pixels high and wide. Received: shape={image.shape}")
+    return image[..., :height, :width, :]
+
+
+def imresize_tensor(images, scale):
+    """Resize a float tensor (N, H, W, C) by a rational `scale` inside a graph; H and W may be unknown until it runs.
+
+    The float form of `imresize` with border "replicate": agrees with it within 1e-5.
+    """
+    from keras import ops
+
+    ratio = as_ratio(scale)
+    s, p, q = min(float(ratio), 1.0), ratio.numerator, ratio.denominator
+    margin = math.ceil(2 / s) + 1
+
+    def resize_rows(x):  # (N, H, K) -> (N, ceil(H p / q), K)
+        n = ops.shape(x)[1]
+        i = ops.cast(ops.arange(1, (n * p + q - 1) // q + 1), "float32")
+        j = ops.arange(1 - margin, n + margin + 1)
+        u = i * (q / p) + 0.5 * (1 - q / p)
+        distance = ops.abs(u[:, None] - ops.cast(j, "float32")[None]) * s
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weights = ops.where(distance <= 1, near, ops.where(distance < 2, far, 0.0))
+        weights = ops.cast(weights / ops.sum(weights, axis=1, keepdims=True), x.dtype)
+        return ops.matmul(weights, ops.take(x, ops.clip(j - 1, 0, n - 1), axis=1))
+
+    def flat(x):  # (N, H, W, C) -> (N, H, W C)
+        shape = ops.shape(x)
+        return ops.reshape(x, (-1, shape[1], shape[2] * x.shape[3]))
+
+    for _ in range(2):  # resize the rows, turn, resize what were the columns, turn back
+        width = ops.shape(images)[2]
+        rows = resize_rows(flat(images))
+        images = ops.transpose(ops.reshape(rows, (-1, ops.shape(rows)[1], width, images.shape[3])), (0, 2, 1, 3))
+    return images
+
+
+def as_ratio(scale):
+    """Return `scale` as a Fraction: 4, 1/3, 0.375, Fraction(2, 3). Raises ValueError for one that is not rational or not positive."""
+    ratio = Fraction(scale).limit_denominator(1000)
+    if ratio <= 0 or not math.isclose(ratio, scale, rel_tol=1e-9):
+        raise ValueError(f"`scale` must be a positive ratio with a denominator of at most 1000. Received: {scale}")
+    return ratio
+
+
+def _pass(x, ratio, border):
+    """Resize (..., n, K) along n."""
+    out = np.empty((*x.shape[:-2], math.ceil(x.shape[-2] * ratio), x.shape[-1]), x.dtype)
+    for first_output, inputs, weights, sums in _blocks(x.shape[-2], ratio, border):
+        target = out[..., first_output : first_output + len(weights), :]
+        if x.dtype != np.uint8:
+            np.matmul((weights / sums).astype(x.dtype), x[..., inputs, :], out=target)
+            continue
+        total = np.matmul(weights, x[..., inputs, :].astype(weights.dtype))
+        total /= sums
+        total += 0.5
+        np.floor(total, out=total)
+        target[:] = np.clip(total, 0, 255, out=total)
+    return out
+
+
+@functools.lru_cache(64)
+def _blocks(n, ratio, border):
+    """Return [(first output, slice of inputs, whole-number weights (outputs, inputs), their sums (outputs, 1))]."""
+    left, phases = _phases(ratio)
+    p, q = ratio.numerator, ratio.denominator
+    # single precision where it is exact: sums below 2^24, and quotients too coarse to be mistaken for a half
+    single = 256 * np.abs(phases).sum(axis=1).max() < 2**24 and phases.sum(axis=1).max() < 2**13
+    blocks = []
+    for start in range(0, math.ceil(n * ratio), BLOCK):
+        i = np.arange(start, min(start + BLOCK, math.ceil(n * ratio)))
+        weights = phases[i % p]
+        taps = (left[i % p] + q * (i // p))[:, None] + np.arange(phases.shape[1])
+        if border == "replicate":
+            taps = taps.clip(0, n - 1)
+        else:
+            taps = np.minimum(taps % (2 * n), 2 * n - 1 - taps % (2 * n))
+        first, last = taps.min(), taps.max()
+        matrix = np.zeros((len(i), last - first + 1))
+        np.add.at(matrix, (np.arange(len(i))[:, None], taps - first), weights)
+        sums = weights.sum(axis=1, keepdims=True)
+        dtype = np.float32 if single else np.float64
+        blocks.append((start, slice(first, last + 1), matrix.astype(dtype), sums.astype(dtype)))
+    return blocks
+
+
+@functools.lru_cache(64)
+def _phases(ratio):
+    """Return (first tap (p,), whole-number weights (p, taps)) of the p outputs after which the pattern repeats."""
+    p, q = ratio.numerator, ratio.denominator
+    s = min(ratio, 1)
+    taps = math.ceil(4 / s)
+    left, whole = [], []
+    for i in range(p):
+        u = Fraction(i * q, p) + Fraction(q - p, 2 * p)  # counted from 0
+        left.append(math.floor(u - 2 / s) + 1)
+        weights = [_cubic(s * (u - j)) for j in range(left[-1], left[-1] + taps)]
+        unit = math.lcm(*(w.denominator for w in weights))
+        numbers = [int(w * unit) for w in weights]
+        divisor = math.gcd(*numbers)
+        whole.append([number // divisor for number in numbers])
+    return np.array(left), np.array(whole, np.float64)
+
+
+def _cubic(x):
+    x = abs(x)
+    if x <= 1:
+        return (Fraction(3, 2) * x - Fraction(5, 2)) * x * x + 1
+    if x < 2:
+        return ((Fraction(-1, 2) * x + Fraction(5, 2)) * x - 4) * x + 2
+    return Fraction(0)
