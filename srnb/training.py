@@ -200,7 +200,9 @@ class Trainer:
         expected = {name: tuple(variable.shape) for name, variable in variables.items()}
         differences = _differences(expected, shapes) + _differences(self.parameters, parameters)
         if differences:
-            raise ValueError(f"a checkpoint must come from the same training. Received: {path}: {'; '.join(differences)}")
+            raise ValueError(
+                f"a checkpoint must come from the same training. Received: {path}: {'; '.join(differences)}"
+            )
         self.sync()
         for name, variable in variables.items():
             variable.assign(arrays[name])
