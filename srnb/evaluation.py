@@ -34,12 +34,13 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0, progress=No
     methods = {"bicubic": lambda lr: bicubic(lr, scale)}
     for name, model in models.items():
         methods[name] = model if not isinstance(model, keras.Model) else lambda lr, m=model: inference.upscale(m, lr)
-    for done, (hr_path, lr_path) in enumerate(pairs, start=1):
+    for number, (hr_path, lr_path) in enumerate(pairs):
         hr = resize.crop_to_multiple(images.read(hr_path), scale)
         if lr_path:
             lr = images.read(lr_path)
         else:
-            lr = images.from_uint8(degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=seed))
+            lr = degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=(seed, number))
+            lr = images.from_uint8(lr)
         if hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
             raise ValueError(
                 f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
@@ -52,7 +53,7 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0, progress=No
         grey = any(Image.open(path).mode in ("1", "L", "LA", "I;16") for path in (hr_path, lr_path) if path)
         yield {"image": hr_path.stem, "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
         if progress:
-            progress(done, len(pairs))
+            progress(number + 1, len(pairs))
 
 
 def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="luma"):
@@ -90,7 +91,7 @@ def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=N
 
 def summary(table):
     """Return the mean over the images of each dataset: one row per dataset and model, one column per metric."""
-    means = table.groupby(["dataset", "model", "metric"], sort=False)["value"].mean().unstack("metric")
+    means = table.pivot_table(index=["dataset", "model"], columns="metric", values="value", sort=False)
     return means[table["metric"].unique()]
 
 
@@ -130,18 +131,41 @@ def validate(model, *, scenes, metrics=("psnr_y",)):
     return dict(zip(metrics, np.mean(rows, axis=0).tolist(), strict=True))
 
 
+def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
+    """Return perception against distortion of each model on a dataset: a frame with columns `perception` and "rmse".
+
+    RMSE is the root of the mean over images of the mean squared error, in grey levels (PIRM 2018), from the PSNR.
+    """
+    table = table[table["dataset"] == dataset]
+    values = table.pivot_table(index=["model", "image"], columns="metric", values="value", sort=False)
+    squared = 255**2 / 10 ** (values[distortion] / 10)
+    by_model = {"rmse": squared.groupby("model", sort=False).mean() ** 0.5}
+    return pd.DataFrame(by_model | {perception: values[perception].groupby("model", sort=False).mean()})
+
+
 def differing_crops(picture, *, size=96, count=2):
     """Return `count` separate boxes (top, left, size), in pixels of `hr`, where the models of a picture differ most."""
-    stack = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()])
-    height, width = stack.shape[1:]
+    spread = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()]).std(axis=0)
+    return _peaks(spread, size, count)
+
+
+def failing_crops(picture, model, *, reference="bicubic", size=96, count=2):
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` errs more than `reference`."""
+    errors = [((picture["sr"][name] - picture["hr"]) ** 2).mean(axis=-1) for name in (model, reference)]
+    return _peaks(errors[0] - errors[1], size, count)
+
+
+def _peaks(values, size, count):
+    """Return the boxes of `size` pixels with the highest mean, each away from those before it."""
+    height, width = values.shape
     size = min(size, height, width)
-    spread = ndimage.uniform_filter(stack.std(axis=0), size, mode="constant")
-    spread = spread[size // 2 : size // 2 + height - size + 1, size // 2 : size // 2 + width - size + 1]
+    means = ndimage.uniform_filter(values, size, mode="constant")
+    means = means[size // 2 : size // 2 + height - size + 1, size // 2 : size // 2 + width - size + 1]
     boxes = []
     for _ in range(count):
-        top, left = np.unravel_index(spread.argmax(), spread.shape)
+        top, left = np.unravel_index(means.argmax(), means.shape)
         boxes.append((int(top), int(left), size))
-        spread[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -1
+        means[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -np.inf
     return boxes
 
 

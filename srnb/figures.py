@@ -36,7 +36,7 @@ def strip(shown, *, box=None, title="", notes=None, height=2.6):
     if box is not None:
         ratios.insert(0, full.shape[1] / full.shape[0])
     lines = 1 + max((text.count("\n") for text in (notes or {}).values()), default=-1)
-    size = height * sum(ratios) + 0.1 * len(ratios), height + 0.3 + 0.2 * lines + (0.25 if title else 0)
+    size = height * sum(ratios) + 0.1 * len(ratios), height + 0.35 + 0.2 * lines + (0.25 if title else 0)
     figure, axes = new(*size, columns=len(ratios), width_ratios=ratios, squeeze=False)
     axes = list(axes[0])
     for axis in axes:
@@ -46,7 +46,7 @@ def strip(shown, *, box=None, title="", notes=None, height=2.6):
         axis.imshow(full.clip(0, 1))
         for colour, line in (("white", 3), (COLOURS[1], 1.5)):
             axis.add_patch(Rectangle((left, top), columns, rows, fill=False, edgecolor=colour, linewidth=line))
-        axis.set_title("the place", fontsize=9)
+        axis.set_title("HR, whole", fontsize=9)
     for axis, (name, picture) in zip(axes, shown.items(), strict=True):
         scale = full.shape[0] / picture.shape[0]
         extent = (-0.5, picture.shape[1] * scale - 0.5, picture.shape[0] * scale - 0.5, -0.5)
@@ -56,6 +56,52 @@ def strip(shown, *, box=None, title="", notes=None, height=2.6):
         axis.set_xlabel((notes or {}).get(name, ""), fontsize=8)
     if title:
         figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def perception_distortion(points, *, line=()):
+    """Draw the perception-distortion plane (Blau & Michaeli 2018); `points` is the frame of `evaluation.plane`.
+
+    `line` names models to be joined in this order: a network, its interpolations, the other network.
+    """
+    distortion, perception = points.columns
+    figure, axis = new(5.4, 3.8)
+    axis.plot(*points.loc[list(line)].to_numpy().T, color="grey", linewidth=1, zorder=1)
+    colours = iter(COLOURS * len(points))
+    for name, row in points.iterrows():
+        between = name in line[1:-1]
+        colour, size, text = ("grey", 18, 7) if between else (next(colours), 48, 9)
+        axis.scatter(row[distortion], row[perception], s=size, color=colour, zorder=2)
+        axis.annotate(name, tuple(row), xytext=(6, 5), textcoords="offset points", fontsize=text)
+    axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
+    axis.set_ylabel(label(perception), fontsize=9)
+    axis.margins(0.2)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def scatter(table, metrics, *, reference="bicubic"):
+    """Draw for each metric the value of every model against that of `reference`, one dot per image.
+
+    On the line a model equals the reference; it is better on the side that the title names.
+    """
+    figure, axes = new(3.5 * len(metrics), 3.6, columns=len(metrics), squeeze=False)
+    models = [name for name in table["model"].unique() if name != reference]
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        values = table[table["metric"] == metric].pivot(index=["dataset", "image"], columns="model", values="value")
+        for name, colour in zip(models, COLOURS * len(models), strict=False):
+            axis.scatter(values[reference], values[name], s=18, color=colour, alpha=0.8, label=name, zorder=2)
+        axis.axline((values[reference].min(), values[reference].min()), slope=1, color="grey", linewidth=1, zorder=1)
+        axis.set_title(
+            f"{label(metric)}, better {'above' if METRICS[metric].direction == 'higher' else 'below'}", fontsize=9
+        )
+        axis.set_xlabel(reference, fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].set_ylabel("model", fontsize=9)
+    handles = axes[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
     return figure
 
 
@@ -80,7 +126,9 @@ def curves(log, *, stage, reference=None):
         axis.set_title(f"held out: {label(metric)}", fontsize=9)
         if reference and metric in reference:
             axis.axhline(reference[metric], color="grey", linestyle="--")
-            axis.annotate("bicubic", (0.02, reference[metric]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+            axis.annotate(
+                "bicubic", (0.02, reference[metric]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom"
+            )
     for axis in axes.flat:
         axis.set_visible(axis.has_data())
         axis.set_xlabel("step", fontsize=8)
@@ -99,6 +147,43 @@ def balance(log):
     axis.set_title("mean logit of the discriminator", fontsize=9)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=8)
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def gallery(pictures, *, columns=7, size=1.6):
+    """Draw many photographs small; `pictures` is a dict of name -> picture."""
+    rows = -(-len(pictures) // columns)
+    figure, axes = new(size * columns, size * rows, rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
+        axis.imshow(picture.clip(0, 1))
+        axis.set_title(name, fontsize=7)
+    return figure
+
+
+def batch(lr, hr, *, count=8, size=1.3):
+    """Draw the first `count` pairs of a batch: inputs above, targets below, both at the same size."""
+    count = min(count, len(hr))
+    figure, axes = new(size * count, 2 * size, 2, count, squeeze=False)
+    for axis, picture in zip(axes.flat, [*lr[:count], *hr[:count]], strict=True):
+        axis.imshow(picture.clip(0, 1), interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+    axes[0, 0].set_ylabel(f"LR {lr.shape[1]}×{lr.shape[2]}", fontsize=8)
+    axes[1, 0].set_ylabel(f"HR {hr.shape[1]}×{hr.shape[2]}", fontsize=8)
+    return figure
+
+
+def detail(table):
+    """Draw photographs by how much there is to learn from them; `table` has the columns file, split, entropy, gradient."""
+    figure, axis = new(6.4, 3.4)
+    for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
+        axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)
+        for row in rows.head(40).itertuples():
+            axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=6)
+    axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
