@@ -1,0 +1,314 @@
+"""Layers that Keras lacks. All are registered: after `import srnb.models` a saved network loads by itself.
+
+Maps are (N, H, W, C). Every layer takes any height and width.
+"""
+
+import keras
+from keras import ops
+
+register = keras.saving.register_keras_serializable(package="srnb")
+
+
+@register
+class PixelShuffle(keras.layers.Layer):
+    """Turn (N, H, W, factor² C) into (N, factor H, factor W, C): Shi et al. 2016, equation 4, Keras' channel order."""
+
+    def __init__(self, factor=2, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def build(self, input_shape):
+        if input_shape[-1] % self.factor**2:
+            raise ValueError(f"channels must be a multiple of {self.factor**2}. Received: {input_shape[-1]}")
+
+    def call(self, x):
+        return ops.depth_to_space(x, self.factor)
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        grown = [side and side * self.factor for side in (height, width)]
+        return (count, *grown, channels // self.factor**2)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@register
+class ICNR(keras.initializers.Initializer):
+    """Start a convolution in front of PixelShuffle with equal maps for all sub-pixels: no grid (Aitken 2017)."""
+
+    def __init__(self, initializer="glorot_uniform", factor=2):
+        self.initializer = keras.initializers.get(initializer)
+        self.factor = factor
+
+    def __call__(self, shape, dtype=None):
+        *kernel, maps = shape
+        small = self.initializer((*kernel, maps // self.factor**2), dtype=dtype)
+        return ops.tile(small, [1] * len(kernel) + [self.factor**2])
+
+    def get_config(self):
+        return {"initializer": keras.initializers.serialize(self.initializer), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.initializers.deserialize(config["initializer"]), config["factor"])
+
+
+@register
+class SpectralNormalization(keras.layers.Wrapper):
+    """Divide the kernel of a layer by its largest singular value, found by power iteration: Miyato et al. 2018.
+
+    The gradient goes through the norm. (Keras' layer of this name overwrites the kernel in every training call instead,
+    which makes it another optimisation, and one that differs between backends.) A linear layer with kernel W / σ is the
+    same layer with W and its input divided by σ, so any layer with a kernel can be wrapped.
+    """
+
+    def __init__(self, layer, power_iterations=1, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.power_iterations = power_iterations
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        maps = self._matrix().shape
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.left = self.add_weight(shape=(maps[0],), initializer=normal, trainable=False, name="left")
+        self.right = self.add_weight(shape=(maps[1],), initializer=normal, trainable=False, name="right")
+
+    def call(self, x, training=False):
+        matrix = ops.cast(self._matrix(), "float32")  # (inputs, maps)
+        left, right = ops.cast(self.left, "float32"), ops.cast(self.right, "float32")
+        if training:
+            fixed = ops.stop_gradient(matrix)
+            for _ in range(self.power_iterations):
+                left = _unit(ops.matmul(fixed, right))
+                right = _unit(ops.matmul(left, fixed))
+            self.left.assign(left)
+            self.right.assign(right)
+        norm = ops.sum(ops.matmul(_unit(left), matrix) * _unit(right))
+        return self.layer(x / ops.cast(norm, x.dtype))
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "power_iterations": self.power_iterations}
+
+    def _matrix(self):
+        kernel = self.layer.kernel
+        if isinstance(self.layer, keras.layers.Conv2DTranspose):  # (height, width, maps, inputs)
+            kernel = ops.swapaxes(kernel, -1, -2)
+        return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
+
+@register
+class AdaptivePooling(keras.layers.Layer):
+    """Average (N, H, W, C) into a grid (N, size, size, C), as PyTorch's AdaptiveAvgPool2d; the identity on that size.
+
+    Keras' AdaptiveAveragePooling2D asks for a size known beforehand.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        _, height, width, _ = ops.shape(x)
+        rows, columns = self._windows(height, x.dtype), self._windows(width, x.dtype)
+        return ops.einsum("ih,jw,nhwc->nijc", rows, columns, x)
+
+    def _windows(self, side, dtype):
+        """The matrix (size, side) whose row i averages pixels floor(i side / size) … ceil((i + 1) side / size) - 1."""
+        cell, pixel = ops.arange(self.size)[:, None], ops.arange(side)[None]
+        inside = (pixel >= cell * side // self.size) & (pixel < -((cell + 1) * -side // self.size))
+        inside = ops.cast(inside, dtype)
+        return inside / ops.sum(inside, axis=1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.size, self.size, input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+@register
+class ChannelAttention(keras.layers.Layer):
+    """Weigh every channel by a number in [0, 1] from the means of all: Zhang et al. 2018 (RCAN), equations 9 to 12."""
+
+    def __init__(self, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.squeeze = keras.layers.Dense(max(1, channels // self.reduction), activation="relu", name="squeeze")
+        self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite")
+        self.squeeze.build((None, 1, 1, channels))
+        self.excite.build((None, 1, 1, self.squeeze.units))
+
+    def call(self, x):
+        return x * self.excite(self.squeeze(ops.mean(x, axis=(1, 2), keepdims=True)))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}
+
+
+class _Attention(keras.layers.Layer):
+    """x + γ f(x) with γ from 0: what both forms of self-attention share."""
+
+    def __init__(self, pool, spectral, **kwargs):
+        super().__init__(**kwargs)
+        self.pool, self.spectral = pool, spectral
+
+    def project(self, channels, maps, name):
+        layer = keras.layers.Conv2D(maps, 1, use_bias=False, name=name)
+        layer = SpectralNormalization(layer, name=f"{name}_spectral") if self.spectral else layer
+        layer.build((None, None, None, channels))
+        return layer
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.query = self.project(channels, max(1, channels // 8), "query")
+        self.key = self.project(channels, max(1, channels // 8), "key")
+        self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
+
+    def pooled(self, x):
+        return ops.max_pool(x, self.pool, self.pool, padding="same")  # "same": sizes that do not divide
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "pool": self.pool, "spectral": self.spectral}
+
+
+@register
+class SelfAttention(_Attention):
+    """Attention over all positions, keys and values pooled: Zhang et al. 2018 (SAGAN), section 3 and released code."""
+
+    def __init__(self, pool=2, spectral=True, **kwargs):
+        super().__init__(pool, spectral, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        channels = input_shape[-1]
+        self.value = self.project(channels, max(1, channels // 2), "value")
+        self.out = self.project(max(1, channels // 2), channels, "out")
+
+    def call(self, x, training=False):
+        query = self.query(x, training=training)
+        key, value = (self.pooled(layer(x, training=training)) for layer in (self.key, self.value))
+        return x + self.gamma * self.out(_attend(query, key, value), training=training)
+
+
+@register
+class FlexibleSelfAttention(_Attention):
+    """Self-attention between a max-pooling and an enlargement, for large pictures: Pathak et al. 2018 (A-SRGAN)."""
+
+    def __init__(self, pool=4, spectral=False, **kwargs):
+        super().__init__(pool, spectral, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.value = self.project(input_shape[-1], input_shape[-1], "value")
+
+    def call(self, x, training=False):
+        small = self.pooled(x)
+        found = _attend(*(layer(small, training=training) for layer in (self.query, self.key, self.value)))
+        return x + self.gamma * ops.image.resize(found, ops.shape(x)[1:3], interpolation="bilinear")
+
+
+@register
+class MinibatchDiscrimination(keras.layers.Layer):
+    """Append to features (N, A) how close each sample is to the others of its batch: Salimans et al. 2016, section 3.2.
+
+    Returns (N, A + kernels). As in the released code a sample is not compared with itself.
+    """
+
+    def __init__(self, kernels=100, dimensions=5, **kwargs):
+        super().__init__(**kwargs)
+        self.kernels, self.dimensions = kernels, dimensions
+
+    def build(self, input_shape):
+        normal = keras.initializers.RandomNormal(stddev=0.05)
+        shape = (input_shape[-1], self.kernels * self.dimensions)
+        self.kernel = self.add_weight(shape=shape, initializer=normal, name="kernel")
+
+    def call(self, x):
+        projected = ops.reshape(ops.matmul(x, self.kernel), (-1, self.kernels, self.dimensions))
+        distance = ops.sum(ops.abs(projected[:, None] - projected[None]), axis=3)  # (N, N, kernels)
+        return ops.concatenate([x, ops.sum(ops.exp(-distance), axis=1) - 1], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1] + self.kernels)
+
+    def get_config(self):
+        return {**super().get_config(), "kernels": self.kernels, "dimensions": self.dimensions}
+
+
+@register
+class VirtualBatchNormalization(keras.layers.Layer):
+    """Normalise each sample by a fixed reference batch and itself, whatever else its batch holds: Salimans et al. 2016.
+
+    `set_reference(model, images)` stores the statistics; until then a sample is normalised by itself alone.
+    """
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.collecting = False
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean")
+        self.square = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="square")
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
+
+    def call(self, x):
+        axes = tuple(range(0 if self.collecting else 1, len(x.shape) - 1))
+        mean, square = ops.mean(x, axes, keepdims=True), ops.mean(x * x, axes, keepdims=True)
+        if self.collecting:  # the reference batch is normalised by its own statistics
+            self.mean.assign(ops.reshape(mean, (-1,)))
+            self.square.assign(ops.reshape(square, (-1,)))
+            self.count.assign(x.shape[0])
+        else:
+            own = 1 / (self.count + 1)
+            mean = own * mean + (1 - own) * self.mean
+            square = own * square + (1 - own) * self.square
+        deviation = ops.sqrt(self.epsilon + square - mean * mean)
+        return (x - mean) / deviation * self.gamma + self.beta
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def set_reference(model, images):
+    """Store the statistics of a reference batch in every VirtualBatchNormalization of `model`, in one forward pass."""
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, VirtualBatchNormalization)]
+    try:
+        for layer in found:
+            layer.collecting = True
+        model(images, training=False)
+    finally:
+        for layer in found:
+            layer.collecting = False
+
+
+def _unit(vector):
+    return vector / (ops.norm(vector) + 1e-12)
+
+
+def _attend(query, key, value):
+    """softmax(query · key) value, over all positions; the result has the height and width of `query`."""
+    count, height, width, _ = ops.shape(query)
+    maps = value.shape[-1]
+    query, key, value = (ops.reshape(x, (count, -1, x.shape[-1])) for x in (query, key, value))
+    weights = ops.softmax(ops.matmul(query, ops.swapaxes(key, 1, 2)))
+    return ops.reshape(ops.matmul(weights, value), (count, height, width, maps))

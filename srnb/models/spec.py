@@ -1,0 +1,183 @@
+"""Specs: networks as plain data in the notation of the papers.
+
+A spec is a dict of literals, so it can stand in a notebook cell, a YAML preset or a run's JSON:
+
+    {
+        "name": "srresnet",
+        "scale": 4, "blocks": 16, "width": 64,                        # parameters, for {…} below and for overrides
+        "where": {"residual": {"add": "k3n{width}s1 batch prelu k3n{width}s1 batch"}},              # named blocks
+        "body": [
+            "k9n{width}s1 prelu",
+            {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1 batch"]},
+            {"upscale": "k3n{width*factor*factor}s1 shuffle{factor} prelu", "by": "{scale}"},
+            "k9n{channels}s1",
+        ],
+    }
+
+An entry (`body`, a block, the value of a structure) is a string of words, a list of entries, or one structure:
+
+    {"add": entry, "scale": 0.2, "skip": entry}      0.2 * entry(x) + skip(x); skip "none" leaves the sum out
+    {"concat": entry, "skip": entry}                 [skip(x), entry(x)] along the channels
+    {"repeat": entry, "times": 16, "shared": true}   one after the other; shared: the same weights every time
+    {"upscale": entry, "by": 4}                      once for every prime of `by`, which the entry sees as {factor}
+    {"model": name or spec, "with": {overrides}}     another network as a layer
+    {"rescale": {"scale": 255}}                      a word with its arguments as a dict
+
+Words: kXnYsZ is a convolution (s1/2: transposed, doubles the size); every other word is the name of a block or of a
+layer of `srnb.models.words`, with a number behind it or arguments in parentheses: shuffle2, lrelu(0.2),
+k3n64s1(bias=false, spectral=true). keep(name) remembers a tensor, recall(name) goes on from it.
+
+Other keys of a spec: `paper` (its figure), `conv` (arguments of every convolution, for instance {"msra": 0.1}),
+`outputs` (names of kept tensors; the network then returns a dict).
+"""
+
+import difflib
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+RESERVED = ("name", "paper", "body", "where", "conv", "outputs")
+
+
+def read(spec):
+    """Return the spec of a zoo name, a .yaml, .yml or .json file, or a dict, as plain data of its own."""
+    from srnb.models import zoo
+
+    if isinstance(spec, (str, Path)):
+        path = Path(spec)
+        if path.suffix in (".yaml", ".yml", ".json"):
+            if not path.is_file():
+                raise FileNotFoundError(f"a spec file must exist. Received: {path}")
+            spec = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+        elif str(spec).replace("-", "_") in zoo.SPECS:
+            spec = zoo.SPECS[str(spec).replace("-", "_")]
+        else:
+            raise ValueError(
+                f"spec must name a network: {', '.join(zoo.SPECS)}. Received: {spec!r}{suggest(spec, zoo.SPECS)}"
+            )
+    if not isinstance(spec, dict):
+        raise ValueError(f"a spec must be a dict, a name or a file. Received: {type(spec).__name__}")
+    try:
+        return json.loads(json.dumps(spec, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a spec must be plain data, as JSON can hold it. Received: {error}") from error
+
+
+def resolve(spec, **overrides):
+    """Return the spec with its parameters overridden: plain data that builds the same network by itself.
+
+    Only parameters that the spec has can be overridden, by values of the same kind; "channels" (3) and "name" always.
+    """
+    spec = read(spec)
+    if "body" not in spec:
+        raise ValueError(f"a spec must have a 'body'. Received keys: {', '.join(spec)}")
+    spec = {"name": "network", "channels": 3, **spec}
+    parameters = {key: value for key, value in spec.items() if key not in RESERVED}
+    for key, value in parameters.items():
+        if not isinstance(value, (int, float, str)):
+            known = ", ".join(("a parameter", *RESERVED))
+            raise ValueError(
+                f"{key} must be a number or a string, or else one of the keys {known}. Received: {value!r}"
+            )
+    for key, value in overrides.items():
+        if key != "name" and key not in parameters:
+            raise ValueError(
+                f"overrides of {spec['name']} must be among {', '.join(parameters)}. "
+                f"Received: {key!r}{suggest(key, parameters)}"
+            )
+        if not _same_kind(value, spec[key]):
+            raise ValueError(f"{key} must be {_kind(spec[key])}, like {spec[key]!r}. Received: {value!r}")
+    return {**spec, **overrides}
+
+
+def values(spec):
+    """Return the parameters of a resolved spec: what `{…}` in it may name."""
+    return {key: value for key, value in spec.items() if key not in RESERVED}
+
+
+def fill(text, values, path):
+    """Replace every {…} in `text` by its value; a text that is nothing but one {…} becomes the value itself."""
+    if not isinstance(text, str):
+        return text
+    whole = re.fullmatch(r"\{([^{}]*)\}", text)
+    if whole:
+        return _evaluate(whole[1], values, path)
+    return re.sub(r"\{([^{}]*)\}", lambda match: str(_evaluate(match[1], values, path)), text)
+
+
+def words(text, path):
+    """Split a string into (word, positional arguments, named arguments)."""
+    found, position = [], 0
+    while text[position:].strip():
+        match = re.compile(r"\s*([^\s()]+)(?:\(([^()]*)\))?(?=\s|$)").match(text, position)
+        if not match:
+            raise ValueError(f"{path}: must be words with arguments in parentheses. Received: {text[position:]!r}")
+        position = match.end()
+        positional, named = [], {}
+        for argument in (match[2] or "").split(","):
+            name, equals, value = argument.rpartition("=")
+            if equals:
+                named[name.strip()] = literal(value)
+            elif value.strip():
+                positional.append(literal(value))
+        found.append((match[1], positional, named))
+    return found
+
+
+def literal(text):
+    """Read one argument: a number, true, false, or else the text itself."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def suggest(name, known):
+    """Return a hint for a mistyped name, or nothing."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _evaluate(expression, values, path):
+    """Work out names and integers joined by * and /, from left to right: {width}, {width*4}, {width/16}."""
+    tokens = re.split(r"\s*([*/])\s*", expression.strip())
+    terms = []
+    for token in tokens[::2]:
+        if token.isdigit():
+            terms.append(int(token))
+        elif token in values:
+            terms.append(values[token])
+        else:
+            raise ValueError(
+                f"{path}: no value named {token!r}{suggest(token, values)}; values: {', '.join(values) or 'none'}"
+            )
+    result = terms[0]
+    for operator, term in zip(tokens[1::2], terms[1:], strict=True):
+        if isinstance(result, str) or isinstance(term, str):
+            raise ValueError(f"{path}: only numbers can be multiplied. Received: {{{expression}}}")
+        if operator == "/":
+            if result % term:
+                raise ValueError(f"{path}: {{{expression}}} must divide without rest. Received: {result} / {term}")
+            result //= term
+        else:
+            result *= term
+    return result
+
+
+def _kind(value):
+    return {bool: "true or false", int: "an integer", float: "a number"}.get(type(value), "a string")
+
+
+def _same_kind(value, default):
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    if isinstance(default, float):
+        return isinstance(value, (int, float))
+    return isinstance(value, type(default))

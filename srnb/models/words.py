@@ -1,0 +1,67 @@
+"""The layers that a spec can name: word -> function that makes the Keras layer.
+
+`name` is the layer's name; the other arguments are what the word takes in parentheses, in this order. The factor of a
+resampling word is the spec's `scale` where none is given.
+"""
+
+from keras import initializers
+from keras import layers as keras_layers
+
+from srnb.models import layers
+
+
+def convolution(*, name, kernel, maps, stride=1, transposed=False, bias=True, spectral=False, msra=None, icnr=1):
+    """Make the layer of a word kXnYsZ. `msra` is the factor on He's normal initialisation (None: Glorot, Keras' own);
+    `icnr` the factor of the pixel shuffle behind it."""
+    initializer = "glorot_uniform"
+    if msra is not None:
+        initializer = initializers.VarianceScaling(2.0 * msra**2, mode="fan_in", distribution="untruncated_normal")
+    if icnr > 1:
+        initializer = layers.ICNR(initializer, icnr)
+    kind = keras_layers.Conv2DTranspose if transposed else keras_layers.Conv2D
+    layer = kind(maps, kernel, strides=stride, padding="same", use_bias=bias, kernel_initializer=initializer, name=name)
+    return layers.SpectralNormalization(layer, name=f"{name}.spectral") if spectral else layer
+
+
+def batch(*, name, momentum=0.9, epsilon=1e-5):
+    """PyTorch's defaults: the moving statistics follow within tens of steps, where Keras' 0.99 takes hundreds."""
+    return keras_layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)
+
+
+def prelu(*, name, start=0.25):
+    """One slope for each channel, shared over the picture, so that any size fits."""
+    return keras_layers.PReLU(initializers.Constant(start), shared_axes=[1, 2], name=name)
+
+
+def _activation(kind):
+    return lambda *, name: keras_layers.Activation(kind, name=name)
+
+
+def _upsampling(interpolation):
+    return lambda *, name, factor: keras_layers.UpSampling2D(factor, interpolation=interpolation, name=name)
+
+
+WORDS = {
+    **{kind: _activation(kind) for kind in ("relu", "sigmoid", "tanh", "gelu", "silu", "softplus")},
+    "lrelu": lambda *, name, slope=0.2: keras_layers.LeakyReLU(slope, name=name),
+    "prelu": prelu,
+    "batch": batch,
+    "virtual_batch": lambda *, name, epsilon=1e-5: layers.VirtualBatchNormalization(epsilon, name=name),
+    "shuffle": lambda *, name, factor: layers.PixelShuffle(factor, name=name),
+    **{kind: _upsampling(kind) for kind in ("nearest", "bilinear", "bicubic")},
+    "maxpool": lambda *, name, size=2: keras_layers.MaxPooling2D(size, padding="same", name=name),
+    "averagepool": lambda *, name, size=2: keras_layers.AveragePooling2D(size, padding="same", name=name),
+    "rescale": lambda *, name, scale=1.0, offset=0.0: keras_layers.Rescaling(scale, offset, name=name),
+    "attention": lambda *, name, pool=2, spectral=True: layers.SelfAttention(pool, spectral, name=name),
+    "flexible_attention": lambda *, name, pool=4, spectral=False: layers.FlexibleSelfAttention(
+        pool, spectral, name=name
+    ),
+    "channel_attention": lambda *, name, reduction=16: layers.ChannelAttention(reduction, name=name),
+    "adaptive": lambda *, name, size: layers.AdaptivePooling(size, name=name),
+    "globalaverage": lambda *, name: keras_layers.GlobalAveragePooling2D(name=name),
+    "flatten": lambda *, name: keras_layers.Flatten(name=name),
+    "dense": lambda *, name, units: keras_layers.Dense(units, name=name),
+    "minibatch": lambda *, name, kernels=100, dimensions=5: layers.MinibatchDiscrimination(
+        kernels, dimensions, name=name
+    ),
+}
