@@ -1,0 +1,213 @@
+"""The folder of a run: parameters, versions, log, weights, tables. Everything a report says comes from its files.
+
+run.json, metrics.csv and whatever else is written whole appear under a temporary name first and are then renamed, so a
+reader never meets half a file. The log grows by a line per record. DONE comes last: without it a run is unfinished.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import uuid
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+PACKAGES = (
+    *("srnb", "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "scipy", "pillow", "pandas"),
+    *("papermill", "nbclient", "ipykernel"),
+)
+
+
+class Run:
+    """A run's folder; it is made when something is first written."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder).absolute()
+        self.name = self.folder.name
+
+    def __repr__(self):
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def is_done(self):
+        return (self.folder / "DONE").is_file()
+
+    @property
+    def weights(self):
+        return self._made("weights")
+
+    @property
+    def checkpoints(self):
+        return self._made("checkpoints")
+
+    @property
+    def figures(self):
+        return self._made("figures")
+
+    def read(self):
+        """Return run.json as a dict, empty if there is none yet. Raises ValueError if it is damaged."""
+        path = self.folder / "run.json"
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise ValueError(f"run.json must be JSON. Received: {path} ({error})") from None
+
+    def update(self, **fields):
+        """Set top-level fields of run.json and keep the others."""
+        write_json(self.folder / "run.json", self.read() | fields)
+
+    def log(self, record):
+        """Append one record, a flat dict, to log.jsonl."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, default=_plain) + "\n")
+
+    def read_log(self):
+        """Return log.jsonl as a frame, one row per record; what a record lacks is NaN."""
+        return pd.DataFrame(self._records())
+
+    def truncate_log(self, stage, step):
+        """Forget the records of `stage` after `step`: a training that goes on from there writes them again."""
+        records = self._records()
+        kept = [each for each in records if each.get("stage") != stage or each.get("step", 0) <= step]
+        write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+
+    def metrics(self):
+        """Return metrics.csv: run, model, dataset, image, metric, protocol, value. Raises FileNotFoundError."""
+        return pd.read_csv(self.folder / "metrics.csv", dtype={"image": str})
+
+    def write_metrics(self, frame):
+        """Write a tidy table of metrics, with the run's name as first column."""
+        frame = frame.drop(columns="run", errors="ignore")
+        frame.insert(0, "run", self.name)
+        write_text(self.folder / "metrics.csv", frame.to_csv(index=False))
+
+    def _made(self, name):
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _records(self):
+        path = self.folder / "log.jsonl"
+        if not path.is_file():
+            return []
+        lines = path.read_text("utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is a line cut short by a kill
+
+
+def write_text(path, text):
+    """Write a text file whole: under a temporary name in its folder, which is made, then renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON, whole."""
+    write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+
+
+def now():
+    """Return the time as ISO 8601 text, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions():
+    """Return the versions of Python and of the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state():
+    """Return commit and whether tracked files differ from it; both None outside a git checkout."""
+    root = Path(__file__).parent.parent
+    try:
+        commit = _output("git", "-C", root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_output("git", "-C", root, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def machine():
+    """Return what the run stands on: system, processor, cores that it may use, memory in GiB, NVIDIA GPUs."""
+    try:
+        gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        gpus = []
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": gpus,
+    }
+
+
+def find(results):
+    """Return the runs under a results folder, oldest first."""
+    found = [Run(path.parent) for path in Path(results).glob("*/run.json")]
+    return sorted(found, key=lambda run: (run.read().get("started", ""), run.name))
+
+
+def collect(results):
+    """Return one row per run under `results`, with the mean of each model and metric, and write it as runs.csv."""
+    rows = []
+    for run in find(results):
+        record = run.read()
+        row = {
+            "run": run.name,
+            "status": "done" if run.is_done else record.get("status", "unfinished"),
+            "started": record.get("started"),
+            "seconds": record.get("seconds"),
+            "peak_memory_gib": record.get("peak_memory_gib"),
+            "preset": record.get("preset"),
+            "backend": record.get("backend"),
+            "device": record.get("device"),
+            "commit": (record.get("git") or {}).get("commit"),
+        }
+        if (run.folder / "metrics.csv").is_file():
+            means = run.metrics().groupby(["dataset", "model", "metric"], sort=False)["value"].mean()
+            row |= {" ".join(key): value for key, value in means.items()}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
+    return frame
+
+
+def _output(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _plain(value):
+    """Turn NumPy scalars and paths into what JSON knows."""
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a run's record must hold numbers, text, lists and dicts. Received: {type(value).__name__}")

@@ -1,0 +1,152 @@
+"""Run folders: nothing half-written is ever seen, a kill costs a line at most, all runs end up in one table."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from srnb import progress, runs
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runs.Run(tmp_path / "results" / "first")
+
+
+def test_update_keeps_what_is_there(run):
+    assert run.read() == {}
+    run.update(seed=1, path=run.folder, mean=np.float32(0.5))
+    run.update(seed=2)
+    assert run.read() == {"seed": 2, "path": str(run.folder), "mean": 0.5}
+
+
+def test_a_record_must_be_plain(run):
+    with pytest.raises(TypeError, match="Received: object"):
+        run.update(thing=object())
+    assert not run.folder.exists()
+
+
+def test_a_reader_never_meets_half_a_file(run):
+    run.update(text="")
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            run.update(text="x" * 200_000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(200):
+            assert run.read()["text"] in ("", "x" * 200_000)
+    finally:
+        stop.set()
+        writer.join()
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
+def test_damaged_record(run):
+    run.update(seed=1)
+    (run.folder / "run.json").write_text('{"seed": ')
+    with pytest.raises(ValueError, match=r"must be JSON. Received: .*run\.json"):
+        run.read()
+
+
+def test_log_survives_a_cut_line_and_is_cut_back(run):
+    for step in (50, 100, 150):
+        run.log({"stage": "pretrain", "step": step, "pixel": np.float32(1 / step)})
+    run.log({"stage": "gan", "step": 50, "adversarial": 0.7})
+    with open(run.folder / "log.jsonl", "a") as file:
+        file.write('{"stage": "gan", "st')
+    assert list(run.read_log()["step"]) == [50, 100, 150, 50]
+    run.truncate_log("pretrain", 100)
+    log = run.read_log()
+    assert list(zip(log["stage"], log["step"], strict=True)) == [("pretrain", 50), ("pretrain", 100), ("gan", 50)]
+    run.log({"stage": "gan", "step": 100})
+    assert len(run.read_log()) == 4
+
+
+def test_metrics_come_back_exactly(run):
+    frame = pd.DataFrame(
+        {"model": "gan", "dataset": "Set5", "image": ["0001", "b"], "metric": "psnr_y", "protocol": "p, q"}
+    ).assign(value=[1 / 3, 27.123456789012345])
+    run.write_metrics(frame)
+    pd.testing.assert_frame_equal(run.metrics(), frame.assign(run="first")[["run", *frame.columns]], check_dtype=False)
+
+
+def test_collect_reads_every_run(tmp_path, run):
+    run.update(started="2026-01-02", status="complete", seconds=3.0, preset="sample", git={"commit": "abc"})
+    rows = [("bicubic", 26.0), ("bicubic", 28.0), ("gan", 25.0)]
+    run.write_metrics(pd.DataFrame(rows, columns=["model", "value"]).assign(dataset="Set5", metric="psnr_y", image="x"))
+    (run.folder / "DONE").touch()
+    runs.Run(run.folder.parent / "second").update(started="2026-01-01", status="failed")
+    frame = runs.collect(run.folder.parent).set_index("run")
+    assert list(frame.index) == ["second", "first"]
+    assert frame.loc["first", ["status", "Set5 bicubic psnr_y", "Set5 gan psnr_y"]].tolist() == ["done", 27.0, 25.0]
+    assert frame.loc["second", "status"] == "failed"
+    pd.testing.assert_frame_equal(
+        pd.read_csv(run.folder.parent / "runs.csv").set_index("run"), frame.fillna(np.nan), check_dtype=False
+    )
+
+
+def test_versions_and_machine():
+    assert runs.versions()["python"] == sys.version.split()[0]
+    assert runs.machine()["cores"] >= 1
+    json.dumps([runs.versions(), runs.machine(), runs.git_state()])
+
+
+def test_progress_in_a_batch(capsys):
+    with progress.Progress(4, "train", interval=0) as bar:
+        bar.update(2, loss=0.123456, rate=1e-5)
+        bar.update(4, loss=0.1)
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("train 2/4 · loss 0.1235 · rate 1e-05 · ") and first.endswith(" left")
+    assert last.startswith("train 4/4 · loss 0.1000 · ") and "left" not in last
+
+
+def test_progress_is_throttled_but_shows_the_end(capsys):
+    assert list(progress.track(range(1000), "count", interval=60)) == list(range(1000))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" · ")[0] for line in lines] == ["count 1/1000", "count 1000/1000"]
+
+
+def test_progress_says_where_it_stopped(capsys):
+    with pytest.raises(KeyError), progress.Progress(9, "train", interval=60) as bar:
+        bar.update(1)
+        bar.update(3)
+        raise KeyError
+    assert capsys.readouterr().out.splitlines()[-1].startswith("train 3/9")
+
+
+def test_time_left_leaves_compilation_out(monkeypatch):
+    clock = iter([0, 0, 100, 100, 110, 110, 110, 110]).__next__
+    monkeypatch.setattr(progress.time, "perf_counter", clock)
+    bar = progress.Progress(30, "train", start=0, interval=1e9)
+    bar._shown_at = 0
+    with bar:
+        bar.update(10)  # 100 s, compilation among them
+        bar.step = 20
+        assert bar.line() == "train 20/30 · 1.000 steps/s · 0:10 left"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3671, "1:01:11")])
+def test_duration(seconds, text):
+    assert progress.duration(seconds) == text
+
+
+def test_a_watched_cell_has_one_display(tmp_path):
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance(); shell.kernel = True\n"
+        "shell.display_pub.publish = lambda *a, **k: print(k)\n"
+        "from srnb import progress\n"
+        "list(progress.track([1, 2, 3], 'count', interval=0))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    displays = out.splitlines()
+    assert ["'update': True" in line for line in displays] == [False, True, True]
+    assert "<progress" in displays[2] and "'text/plain': 'count 3/3" in displays[2]
