@@ -23,6 +23,15 @@ def label(metric):
     return f"{entry.name}{unit} {'↑' if entry.direction == 'higher' else '↓'}"
 
 
+def captions(table, image, metrics=("psnr_y", "lpips_alex")):
+    """Return for each model the values of an image in the tidy table as text, the `notes` of `strip`."""
+    table = table[(table["image"] == image) & table["metric"].isin(metrics)]
+    lines = {model: [] for model in table["model"]}
+    for model, metric, value in table[["model", "metric", "value"]].itertuples(index=False):
+        lines[model].append(f"{METRICS[metric].name} {value:.4g} {METRICS[metric].unit}".strip())
+    return {model: "\n".join(each) for model, each in lines.items()}
+
+
 def strip(shown, *, box=None, title="", notes=None, height=2.6):
     """Draw pictures of one scene side by side: LR | bicubic | ... | HR.
 

@@ -1,13 +1,36 @@
 """Upscaling with a trained network: pictures of any size in tiles, and the geometric self-ensemble."""
 
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from srnb import backend, models
+from srnb import backend, models, runs
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
+
+
+def load(path):
+    """Return the generator of a run: `path` is one of its weight files, or its folder, and then the newest stage's.
+
+    Raises FileNotFoundError or ValueError when there is no such network.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / "weights" / f"{stage}.weights.h5" for stage in ("gan", "pretrained")]
+        found = [file for file in found if file.is_file()]
+        if not found:
+            raise FileNotFoundError(f"a run folder must hold weights/gan.weights.h5 or pretrained. Received: {path}")
+        path = found[0]
+    if not path.is_file():
+        raise FileNotFoundError(f"a model must be a run folder or a weight file in it. Received: {path}")
+    record = runs.Run(path.parent.parent).read()
+    if "generator" not in record:
+        raise ValueError(f"weights must lie in a run folder whose run.json names the generator. Received: {path}")
+    model = models.build(record["generator"])
+    models.load_weights(model, path)
+    return model
 
 
 def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
