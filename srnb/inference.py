@@ -48,8 +48,8 @@ def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, 
 
 def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
     """Yield the result of `upscale` from top to bottom, one row of tiles at a time: memory for one row is enough."""
-    if np.ndim(lr) != 3 or lr.shape[-1] != 3 or 0 in lr.shape:
-        raise ValueError(f"lr must have shape (height, width, 3) and some pixels. Received: {np.shape(lr)}")
+    if np.ndim(lr) != 3 or lr.shape[-1] != 3 or 0 in lr.shape or lr.dtype.kind != "f":
+        raise ValueError(f"lr must have shape (height, width, 3) and be float. Received: {np.shape(lr)}, {lr.dtype}")
     if 0 < tile < 2 * BLEND or tile < 0 or (overlap or 0) < 0 or batch_size < 1:
         raise ValueError(
             f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1. "
