@@ -17,6 +17,9 @@ from safetensors.numpy import save_file
 from srnb import backend, losses, progress
 
 
+UNSEEN = ("learning_rate", "images_per_second", "real_logit", "fake_logit")  # logged, but no news for a progress line
+
+
 class Trainer:
     """Train a generator on `terms`, and against a discriminator if there is one.
 
@@ -53,7 +56,8 @@ class Trainer:
         self.terms, self.adversarial, self.ema_decay = dict(terms), adversarial, ema_decay
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.average = keras.models.clone_model(generator)
-        self.average.set_weights(generator.get_weights())
+        for average, variable in zip(self.average.variables, generator.variables, strict=True):
+            average.assign(variable.value)
         self.parameters = dict(parameters or {})
         self.iterations = keras.Variable(0, dtype="int32", trainable=False, name="iterations")
 
@@ -92,7 +96,7 @@ class Trainer:
         if self.discriminator is not None:
             weight, loss = self.adversarial
             # batch statistics as in the discriminator's own step, but its moving statistics stay as they are
-            kept = [ops.convert_to_tensor(variable) for variable in self.discriminator.non_trainable_variables]
+            kept = [ops.copy(variable) for variable in self.discriminator.non_trainable_variables]
             fake_logits = self.discriminator(sr, training=True)
             # only a relativistic generator reads the real logits; the others are spared the pass
             real_logits = self.discriminator(hr, training=True) if loss in losses.RELATIVISTIC else fake_logits
@@ -116,7 +120,7 @@ class Trainer:
     def step(self):
         """Number of steps made so far."""
         self.sync()
-        return int(ops.convert_to_numpy(self.iterations))
+        return int(np.asarray(self.iterations.value))
 
     def fit(
         self,
@@ -147,13 +151,14 @@ class Trainer:
         watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
         self.generator.stop_training = False
         watchers.on_train_begin()
-        with progress.Progress(steps, stage) as bar:
+        first, record = self.step, {}
+        with progress.Progress(steps, stage, start=first) as bar:
             pending, started = [], time.perf_counter()
-            first = self.step
             for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
                 watchers.on_train_batch_begin(step)
                 pending.append((step, self._compiled_step(lr, hr)))
                 watchers.on_train_batch_end(step)
+                bar.update(step, **{name: value for name, value in record.items() if name not in UNSEEN})
                 if step % log_every and step < steps:
                     continue
                 record = _mean_of(pending)
@@ -163,7 +168,6 @@ class Trainer:
                     self.sync()
                     record |= {f"validation_{name}": value for name, value in validate(self.average).items()}
                 run.log({"stage": stage, "step": step, **record})
-                bar.update(step, **record)
                 if step % checkpoint_every == 0 or step == steps:
                     self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
                     _keep_last(run.checkpoints, stage)
@@ -183,7 +187,7 @@ class Trainer:
         self.sync()
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        arrays = {name: ops.convert_to_numpy(variable) for name, variable in self._named_state().items()}
+        arrays = {name: np.asarray(variable.value) for name, variable in self._named_state().items()}
         save_file(arrays, temporary, metadata={"parameters": json.dumps(self.parameters)})
         temporary.replace(path)
 
@@ -233,9 +237,9 @@ def _mean_of(pending):
     """Mean of each logged value over some steps; raises at the first that is not finite."""
     steps = [(step, {name: float(value) for name, value in logs.items()}) for step, logs in pending]
     for step, values in steps:
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(f"every loss must stay finite. Received: {name} = {value} at step {step}")
+        broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            raise FloatingPointError(f"every loss must stay finite. Received at step {step}: {', '.join(broken)}")
     return {name: float(np.mean([values[name] for _, values in steps])) for name in steps[0][1]}
 
 

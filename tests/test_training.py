@@ -1,0 +1,219 @@
+"""training: resume equals unbroken to the bit, frozen stays frozen, averages by hand, failures name step and term."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from srnb import losses, runs, training
+
+pytestmark = pytest.mark.backends
+
+
+def generator():
+    lr = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same")(lr)
+    x = layers.Dropout(0.1, seed=3)(layers.BatchNormalization()(x))  # moving statistics and a random state
+    return keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(x))
+
+
+def discriminator():
+    image = keras.Input((None, None, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, strides=2)(image))
+    return keras.Model(image, layers.Dense(1)(layers.GlobalAveragePooling2D()(layers.LeakyReLU(0.2)(x))))
+
+
+def batches(first):
+    """Batch number n is a function of n alone."""
+    while True:
+        hr = np.random.default_rng(first).random((4, 8, 8, 3), dtype="float32")
+        yield hr.reshape(4, 4, 2, 4, 2, 3).mean((2, 4)), hr
+        first += 1
+
+
+def trainer(*, adversarial=losses.relativistic_average, terms=None, ema_decay=0.9, discriminator_rate=1e-3, **options):
+    keras.utils.set_random_seed(0)
+    gan = {}
+    if adversarial:
+        optimizer = keras.optimizers.Adam(discriminator_rate)
+        gan = {
+            "discriminator": discriminator(),
+            "adversarial": (0.1, adversarial),
+            "discriminator_optimizer": optimizer,
+        }
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 20)
+    return training.Trainer(
+        generator(),
+        terms={"pixel": (1.0, losses.l1)} if terms is None else terms,
+        generator_optimizer=keras.optimizers.Adam(schedule),
+        ema_decay=ema_decay,
+        **gan,
+        **options,
+    )
+
+
+def arrays(variables):
+    return [np.asarray(variable.value).copy() for variable in variables]
+
+
+def fit(subject, folder, steps, **options):
+    run = runs.Run(folder)
+    subject.fit(
+        batches, steps=steps, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4, **options
+    )
+    return run
+
+
+@pytest.mark.parametrize("adversarial", [None, losses.relativistic_average], ids=["pretraining", "gan"])
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, adversarial):
+    unbroken = trainer(adversarial=adversarial)
+    run = fit(unbroken, tmp_path / "unbroken", 10)
+
+    fit(trainer(adversarial=adversarial), tmp_path / "broken", 6)  # checkpoints at 4 and 6, a log line too many below
+    (tmp_path / "broken" / "checkpoints" / "gan-00000006.safetensors").unlink()
+    resumed = trainer(adversarial=adversarial)
+    resumed.resume(runs.Run(tmp_path / "broken"), "gan")
+    assert resumed.step == 4
+    broken_run = fit(resumed, tmp_path / "broken", 10)
+
+    for a, b in zip(arrays(unbroken.state), arrays(resumed.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    logs = [run.read_log().drop(columns="images_per_second") for run in (run, broken_run)]
+    assert logs[0].to_dict() == logs[1].to_dict()
+    assert logs[0]["step"].tolist() == [2, 4, 6, 8, 10]
+
+
+TERMS = {
+    "l1": losses.l1,
+    "mse": losses.mse,
+    "charbonnier": losses.charbonnier,
+    "perceptual": lambda hr, sr: losses.perceptual(hr, sr, features=lambda image: ops.relu(image - 0.2)),
+    "total_variation": lambda hr, sr: losses.total_variation(sr),
+}
+
+
+@pytest.mark.parametrize("name", [*TERMS, *losses.ADVERSARIAL])
+def test_every_term_alone_moves_the_generator(name):
+    if name in TERMS:
+        subject = trainer(adversarial=None, terms={name: (1.0, TERMS[name])})
+    else:
+        subject = trainer(adversarial=losses.ADVERSARIAL[name], terms={})
+    before = arrays(subject.generator.trainable_variables)
+    logs = subject._compiled_step(*next(batches(0)))
+    subject.sync()
+    after = arrays(subject.generator.trainable_variables)
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    assert name in logs or "adversarial" in logs
+
+
+def test_the_generators_step_leaves_the_discriminator_alone():
+    subject = trainer(discriminator_rate=0.0)
+    before = arrays(subject.discriminator.variables)
+    lr, hr = next(batches(0))
+    subject._compiled_step(lr, hr)
+    subject.sync()
+    after = arrays(subject.discriminator.variables)
+    trainable = [variable.trainable for variable in subject.discriminator.variables]
+    for a, b, moves in zip(before, after, trainable, strict=True):
+        if moves:
+            np.testing.assert_array_equal(a, b)
+    # moving statistics know two batches, the real and the fake one of the discriminator's own step
+    mean = subject.discriminator.layers[2].moving_mean
+    fresh = trainer(discriminator_rate=0.0)
+    fresh.discriminator(hr, training=True)
+    fresh.discriminator(fresh.generator(lr, training=True), training=True)
+    np.testing.assert_allclose(*arrays([mean, fresh.discriminator.layers[2].moving_mean]), rtol=1e-4)
+
+
+def test_average_follows_the_generator_moving_statistics_included():
+    subject = trainer(ema_decay=0.75)
+    before = arrays(subject.average.variables)
+    subject._compiled_step(*next(batches(0)))
+    subject.sync()
+    for old, new, average in zip(
+        before, arrays(subject.generator.variables), arrays(subject.average.variables), strict=True
+    ):
+        if old.dtype == "float32":
+            np.testing.assert_allclose(average, 0.75 * old + 0.25 * new, rtol=1e-6)
+
+
+def test_one_generator_forward_pass_per_gan_step(monkeypatch):
+    subject, calls = trainer(), []
+    call = subject.generator.call
+    monkeypatch.setattr(subject.generator, "call", lambda *args, **options: calls.append(1) or call(*args, **options))
+    subject._compiled_step(*next(batches(0)))
+    assert len(calls) == 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    def poisoned(first):
+        for step, (lr, hr) in enumerate(batches(first), first + 1):
+            yield lr, hr if step != 7 else hr * np.nan
+
+    subject = trainer()
+    with pytest.raises(FloatingPointError, match="at step 7: .*pixel = nan"):
+        run = runs.Run(tmp_path)
+        subject.fit(poisoned, steps=10, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
+
+
+def test_wrong_checkpoints_are_refused(tmp_path):
+    subject = trainer(parameters={"learning_rate": 1e-3})
+    run = fit(subject, tmp_path, 8)
+    with pytest.raises(ValueError, match="learning_rate is 0.001, not 0.1"):
+        trainer(parameters={"learning_rate": 1e-1}).resume(run, "gan")
+    with pytest.raises(ValueError, match="same training"):
+        trainer(adversarial=None, parameters={"learning_rate": 1e-3}).resume(run, "gan")
+    newest = run.checkpoints / "gan-00000008.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    before = arrays(subject.state)
+    with pytest.raises(ValueError, match=r"must be whole.*go on from gan-00000004"):
+        subject.resume(run, "gan")
+    for a, b in zip(before, arrays(subject.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_keras_callbacks_and_validation_see_the_run(tmp_path):
+    seen = []
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["pixel"])))
+    subject = trainer()
+    run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
+
+
+PARITY = """
+import json, sys
+import numpy as np
+sys.path.insert(0, "tests")
+from test_training import trainer, batches, losses
+subject = trainer()
+generator = np.random.default_rng(7)
+for variable in subject.generator.trainable_variables + subject.discriminator.trainable_variables:
+    variable.assign(generator.normal(size=variable.shape).astype("float32") * 0.1)
+subject.generator.layers[3].rate = 0.0  # random numbers differ between frameworks
+stream = batches(0)
+logs = [subject._compiled_step(*next(stream)) for _ in range(5)]
+print(json.dumps([{name: float(value) for name, value in step.items()} for step in logs]))
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares both backends already")
+def test_five_steps_from_equal_weights_agree_on_tensorflow_and_jax():
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", PARITY],
+            env={**os.environ, "KERAS_BACKEND": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("tensorflow", "jax")
+    ]
+    tensorflow, jax = [json.loads(program.communicate()[0].splitlines()[-1]) for program in programs]
+    for a, b in zip(tensorflow, jax, strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=5e-5)
