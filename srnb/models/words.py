@@ -7,7 +7,7 @@ resampling word is the spec's `scale` where none is given.
 from keras import initializers
 from keras import layers as keras_layers
 
-from srnb.models import layers
+from srnb.models import attention, layers
 
 
 def convolution(*, name, kernel, maps, stride=1, transposed=False, bias=True, spectral=False, msra=None, icnr=1):
@@ -19,8 +19,10 @@ def convolution(*, name, kernel, maps, stride=1, transposed=False, bias=True, sp
     if icnr > 1:
         initializer = layers.ICNR(initializer, icnr)
     kind = keras_layers.Conv2DTranspose if transposed else keras_layers.Conv2D
-    layer = kind(maps, kernel, strides=stride, padding="same", use_bias=bias, kernel_initializer=initializer, name=name)
-    return layers.SpectralNormalization(layer, name=f"{name}.spectral") if spectral else layer
+    options = {"strides": stride, "padding": "same", "use_bias": bias, "kernel_initializer": initializer}
+    if spectral:
+        return layers.SpectralNormalization(kind(maps, kernel, **options, name="convolution"), name=name)
+    return kind(maps, kernel, **options, name=name)
 
 
 def batch(*, name, momentum=0.9, epsilon=1e-5):
@@ -52,11 +54,11 @@ WORDS = {
     "maxpool": lambda *, name, size=2: keras_layers.MaxPooling2D(size, padding="same", name=name),
     "averagepool": lambda *, name, size=2: keras_layers.AveragePooling2D(size, padding="same", name=name),
     "rescale": lambda *, name, scale=1.0, offset=0.0: keras_layers.Rescaling(scale, offset, name=name),
-    "attention": lambda *, name, pool=2, spectral=True: layers.SelfAttention(pool, spectral, name=name),
-    "flexible_attention": lambda *, name, pool=4, spectral=False: layers.FlexibleSelfAttention(
+    "attention": lambda *, name, pool=2, spectral=True: attention.SelfAttention(pool, spectral, name=name),
+    "flexible_attention": lambda *, name, pool=4, spectral=False: attention.FlexibleSelfAttention(
         pool, spectral, name=name
     ),
-    "channel_attention": lambda *, name, reduction=16: layers.ChannelAttention(reduction, name=name),
+    "channel_attention": lambda *, name, reduction=16: attention.ChannelAttention(reduction, name=name),
     "adaptive": lambda *, name, size: layers.AdaptivePooling(size, name=name),
     "globalaverage": lambda *, name: keras_layers.GlobalAveragePooling2D(name=name),
     "flatten": lambda *, name: keras_layers.Flatten(name=name),

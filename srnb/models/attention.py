@@ -1,0 +1,105 @@
+"""Attention over channels and over positions. Maps are (N, H, W, C), of any height and width."""
+
+import keras
+from keras import ops
+
+from srnb.models.layers import SpectralNormalization, register
+
+
+@register
+class ChannelAttention(keras.layers.Layer):
+    """Weigh every channel by a number in [0, 1] from the means of all: Zhang et al. 2018 (RCAN), equations 9 to 12."""
+
+    def __init__(self, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.squeeze = keras.layers.Dense(max(1, channels // self.reduction), activation="relu", name="squeeze")
+        self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite")
+        self.squeeze.build((None, 1, 1, channels))
+        self.excite.build((None, 1, 1, self.squeeze.units))
+
+    def call(self, x):
+        return x * self.excite(self.squeeze(ops.mean(x, axis=(1, 2), keepdims=True)))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}
+
+
+class Attention(keras.layers.Layer):
+    """x + γ f(x) with γ from 0: what both forms of self-attention share."""
+
+    def __init__(self, pool, spectral, **kwargs):
+        super().__init__(**kwargs)
+        self.pool, self.spectral = pool, spectral
+
+    def project(self, channels, maps, name):
+        layer = keras.layers.Conv2D(maps, 1, use_bias=False, name=name)
+        layer = SpectralNormalization(layer, name=f"{name}_spectral") if self.spectral else layer
+        layer.build((None, None, None, channels))
+        return layer
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.query = self.project(channels, max(1, channels // 8), "query")
+        self.key = self.project(channels, max(1, channels // 8), "key")
+        self.gamma = self.add_weight(shape=(), initializer="zeros", name="gamma")
+
+    def pooled(self, x):
+        return ops.max_pool(x, self.pool, self.pool, padding="same")  # "same": sizes that do not divide
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "pool": self.pool, "spectral": self.spectral}
+
+
+@register
+class SelfAttention(Attention):
+    """Attention over all positions, keys and values pooled: Zhang et al. 2018 (SAGAN), section 3 and released code."""
+
+    def __init__(self, pool=2, spectral=True, **kwargs):
+        super().__init__(pool, spectral, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        channels = input_shape[-1]
+        self.value = self.project(channels, max(1, channels // 2), "value")
+        self.out = self.project(max(1, channels // 2), channels, "out")
+
+    def call(self, x, training=False):
+        query = self.query(x, training=training)
+        key, value = (self.pooled(layer(x, training=training)) for layer in (self.key, self.value))
+        return x + self.gamma * self.out(attend(query, key, value), training=training)
+
+
+@register
+class FlexibleSelfAttention(Attention):
+    """Self-attention between a max-pooling and an enlargement, for large pictures: Pathak et al. 2018 (A-SRGAN)."""
+
+    def __init__(self, pool=4, spectral=False, **kwargs):
+        super().__init__(pool, spectral, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.value = self.project(input_shape[-1], input_shape[-1], "value")
+
+    def call(self, x, training=False):
+        small = self.pooled(x)
+        found = attend(*(layer(small, training=training) for layer in (self.query, self.key, self.value)))
+        return x + self.gamma * ops.image.resize(found, ops.shape(x)[1:3], interpolation="bilinear")
+
+
+def attend(query, key, value):
+    """softmax(query · key) value, over all positions; the result has the height and width of `query`."""
+    count, height, width, _ = ops.shape(query)
+    maps = value.shape[-1]
+    query, key, value = (ops.reshape(x, (count, -1, x.shape[-1])) for x in (query, key, value))
+    weights = ops.softmax(ops.matmul(query, ops.swapaxes(key, 1, 2)))
+    return ops.reshape(ops.matmul(weights, value), (count, height, width, maps))
