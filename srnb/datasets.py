@@ -3,7 +3,10 @@
 import hashlib
 import importlib.util
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 from srnb import images
 
@@ -55,7 +58,10 @@ def photographs(name, split="all"):
 
 
 def pairs(name, *, scale):
-    """Return [(HR path, LR path or None)] of a set for a scale, matched by stem. Raises ValueError for a missing partner."""
+    """Return [(HR path, LR path or None)] of a set for a scale, matched by stem.
+
+    Raises ValueError for a picture without its partner.
+    """
     if name == "sample" or Path(name).is_dir():
         return [(hr, None) for hr in photographs(name)]
     folder = _folder(name).parent.parent
@@ -77,6 +83,37 @@ def fingerprint(paths):
     return total.hexdigest()
 
 
+def overlap(train, test):
+    """Return [(train file, test file)] that show the same photograph, also recompressed, resized or mirrored.
+
+    Two files do when at most 8 of the 64 bits of their perceptual hashes differ; of unrelated photographs, 12 and more.
+    A small crop of a photograph is not found.
+    """
+    import imagehash
+    from PIL import Image
+
+    def look(path):
+        picture = Image.fromarray(images.to_uint8(images.read(path)))
+        views = picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.stack([imagehash.phash(view).hash.ravel() for view in views])
+
+    with ThreadPoolExecutor() as pool:
+        known, looks = np.stack([views[0] for views in pool.map(look, train)]), list(pool.map(look, test))
+    found = []
+    for path, views in zip(test, looks, strict=True):
+        distance = (known[:, None] != views).sum(axis=2).min(axis=1)
+        found += [(train[i], path) for i in np.flatnonzero(distance <= 8)]
+    return found
+
+
+def require_disjoint(train, test):
+    """Raise ValueError with the names when a photograph stands in both `train` and `test`."""
+    both = overlap(train, test)
+    if both:
+        names = ", ".join(f"{Path(a).name} = {Path(b).name}" for a, b in both)
+        raise ValueError(f"no photograph may be both trained and tested on. Received: {names}")
+
+
 def _folder(name):
     if Path(name).is_dir():
         return Path(name)
@@ -84,6 +121,4 @@ def _folder(name):
         folder = Path(root or "/nonexistent") / "benchmarks" / name / "HR" / "X4"
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(
-        f"a data set must be 'sample', a benchmark under $SRNB_DATA, or a folder. Received: {name!r}"
-    )
+    raise FileNotFoundError(f"a set must be 'sample', a benchmark under $SRNB_DATA, or a folder. Received: {name!r}")

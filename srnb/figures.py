@@ -185,8 +185,8 @@ def batch(lr, hr, *, count=8, size=1.3):
     return figure
 
 
-def detail(table):
-    """Draw photographs by how much there is to learn from them; `table` has the columns file, split, entropy, gradient."""
+def content(table):
+    """Draw photographs by how much there is to learn from them; `table` has file, split, entropy, gradient."""
     figure, axis = new(6.4, 3.4)
     for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
         axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)

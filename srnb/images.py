@@ -1,9 +1,9 @@
 """Any image file <-> float32 RGB array in [0, 1].
 
-`read` decides by the content of a file and its declared depth, never by its name or its largest value. 16-bit files keep
-16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason.
-JPEG, WebP and AVIF carry no checksum: a damaged file that still decodes cannot be told from a picture. PNG does, and it
-is checked here.
+`read` decides by the content of a file and its declared depth, never by its name or its largest value; 16-bit files
+keep 16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason.
+JPEG, WebP, AVIF and others carry no checksum: a damaged file that still decodes cannot be told from a picture. PNG does
+and it is checked here.
 """
 
 import io
@@ -12,6 +12,7 @@ import struct
 import sys
 import uuid
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,9 @@ UPRIGHT = {
 def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
     """Read an image file as upright sRGB: float32 (H, W, 3) in [0, 1].
 
-    Transparent pixels are composited on `background` (RGB in [0, 1]); an embedded ICC profile is converted to sRGB; of an
-    animation or a multi-page file the first picture is read.
-    Raises FileNotFoundError, or ValueError for a file that is empty, truncated, damaged, larger than `max_pixels` or no image.
+    Transparent pixels are composited on `background` (RGB in [0, 1]); an embedded ICC profile is converted to sRGB; of
+    an animation or a file of several pages the first picture is read.
+    Raises FileNotFoundError, or ValueError for a file that is empty, truncated, damaged, no image, or over `max_pixels`.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,13 +64,17 @@ def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
         ) from error  # what decoders trip over
 
 
-def problem(path, **options):
-    """Return why `read` refuses the file, or None when it reads it."""
-    try:
-        read(path, **options)
-    except (ValueError, FileNotFoundError) as error:
-        return str(error)
-    return None
+def problems(paths, *, max_pixels=MAX_PIXELS):
+    """Return {path: reason} of the files that `read` refuses."""
+
+    def problem(path):
+        try:
+            read(path, max_pixels=max_pixels)
+        except (ValueError, FileNotFoundError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor() as pool:
+        return {path: reason for path, reason in zip(paths, pool.map(problem, paths), strict=True) if reason}
 
 
 def find(folder):
@@ -83,6 +88,20 @@ def find(folder):
     return paths
 
 
+def statistics(image):
+    """Describe an image (H, W, 3) by what a super-resolution network can learn from it.
+
+    entropy: of the grey histogram, in bits (0 to 8); gradient: mean squared difference of neighbouring grey levels, in
+    levels of 255: how much detail there is per pixel.
+    """
+    grey = (image.astype(np.float64) @ [0.299, 0.587, 0.114]) * 255
+    share = np.bincount(np.rint(grey.ravel()).astype(int), minlength=256) / grey.size
+    share = share[share > 0]
+    gradient = np.mean(np.diff(grey, axis=0) ** 2) + np.mean(np.diff(grey, axis=1) ** 2)
+    height, width = image.shape[:2]
+    return {"width": width, "height": height, "entropy": float(-share @ np.log2(share)), "gradient": float(gradient)}
+
+
 def to_uint8(image):
     """Clip to [0, 1] and round half up to 0..255; uint8 passes through."""
     if image.dtype == np.uint8:
@@ -92,7 +111,7 @@ def to_uint8(image):
 
 def from_uint8(array):
     """Scale uint8 0..255 to float32 [0, 1]."""
-    return array.astype(np.float32) / np.float32(255)
+    return np.divide(array, np.float32(255), dtype=np.float32)
 
 
 def write(path, image, *, bits=8):
@@ -130,10 +149,7 @@ def _decode(data, max_pixels, background):
             with Image.open(io.BytesIO(data), formats=("PNG",)) as probe:
                 probe.verify()  # the checksums, which decoding does not look at
         array = _sixteen_bit(picture, data)
-        if array is None:
-            array = _eight_bit(picture)
-        else:
-            array = _srgb16(array, picture.info.get("icc_profile"))
+        array = _eight_bit(picture) if array is None else _srgb16(array, picture.info.get("icc_profile"))
         orientation = picture.getexif().get(0x0112)  # read last: TIFF turns itself and drops the tag
     if array.shape[2] == 4:
         array, alpha = array[..., :3], array[..., 3:]
@@ -221,9 +237,9 @@ def _sixteen_bit(picture, data):
 def _redecode(data, raw):
     """Decode again, taking the stored bytes for the layout `raw`."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-        codec, box, offset, arguments = picture.tile[0][:4]
+        arguments = picture.tile[0][3]
         arguments = raw if isinstance(arguments, str) else (raw, *arguments[1:])
-        picture.tile = [type(tile)(codec, *tile[1:3], arguments) for tile in picture.tile]
+        picture.tile = [type(tile)(*tile[:3], arguments) for tile in picture.tile]
         return np.asarray(picture)
 
 

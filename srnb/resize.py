@@ -2,8 +2,8 @@
 
 For each dimension of length n, scale s, output i = 1..ceil(n s) (Keys' cubic h with a = -0.5):
     u = i/s + (1 - 1/s)/2,   weight of input j:  h(u - j) for s >= 1,  h(s (u - j)) for s < 1,  divided by their sum.
-The scale is rational, so every weight is a fraction. They are kept as whole numbers with one denominator per output: sums
-of whole numbers are exact in floating point, hence uint8 results are exact, on any machine and in any order of summing.
+The scale is rational, so every weight is a fraction. They are kept as whole numbers with one denominator per output:
+sums of whole numbers are exact in floating point, hence uint8 results are exact on any machine, in any order of sums.
 """
 
 import functools
@@ -13,14 +13,18 @@ from fractions import Fraction
 import numpy as np
 
 BORDERS = ("replicate", "symmetric")
-BLOCK = 32  # outputs per matrix product: large enough for BLAS, small enough that a block is mostly weights
+BLOCK = 16  # outputs per matrix product: enough for BLAS, few enough that its matrix is mostly weights
+PRODUCT = (
+    2**18
+)  # multiplications up to which OpenBLAS uses one thread; more threads wait longer for each other than they work
 
 
 def imresize(image, scale, *, border="replicate"):
     """Resize (..., H, W, C) by a rational `scale` to (..., ceil(H scale), ceil(W scale), C).
 
     uint8 is rounded half up and clipped after each pass, rows first, as MATLAB does it; float32 and float64 are not.
-    `border` is how the picture goes on outside: "replicate" as in the classic benchmark LR files, "symmetric" as in newer MATLAB.
+    `border` is how the picture goes on outside: "replicate" as in the classic benchmark LR files, "symmetric" as in
+    newer MATLAB.
     """
     ratio = as_ratio(scale)
     if image.ndim < 3:
@@ -81,7 +85,7 @@ def imresize_tensor(images, scale):
 
 
 def as_ratio(scale):
-    """Return `scale` as a Fraction: 4, 1/3, 0.375, Fraction(2, 3). Raises ValueError for one that is not rational or not positive."""
+    """Return `scale`, such as 4, 1/3, 0.375 or Fraction(2, 3), as a Fraction. Raises ValueError if it is not one."""
     ratio = Fraction(scale).limit_denominator(1000)
     if ratio <= 0 or not math.isclose(ratio, scale, rel_tol=1e-9):
         raise ValueError(f"`scale` must be a positive ratio with a denominator of at most 1000. Received: {scale}")
@@ -91,16 +95,21 @@ def as_ratio(scale):
 def _pass(x, ratio, border):
     """Resize (..., n, K) along n."""
     out = np.empty((*x.shape[:-2], math.ceil(x.shape[-2] * ratio), x.shape[-1]), x.dtype)
-    for first_output, inputs, weights, sums in _blocks(x.shape[-2], ratio, border):
-        target = out[..., first_output : first_output + len(weights), :]
-        if x.dtype != np.uint8:
-            np.matmul((weights / sums).astype(x.dtype), x[..., inputs, :], out=target)
-            continue
-        total = np.matmul(weights, x[..., inputs, :].astype(weights.dtype))
-        total /= sums
-        total += 0.5
-        np.floor(total, out=total)
-        target[:] = np.clip(total, 0, 255, out=total)
+    for first, inputs, weights, sums in _blocks(x.shape[-2], ratio, border):
+        source, target = x[..., inputs, :], out[..., first : first + len(weights), :]
+        if x.dtype == np.uint8:
+            source, total = source.astype(weights.dtype), np.empty(target.shape, weights.dtype)
+        else:
+            weights, total = (weights / sums).astype(x.dtype), target
+        columns = max(1, PRODUCT // weights.size)
+        for start in range(0, x.shape[-1], columns):
+            part = np.s_[..., start : start + columns]
+            np.matmul(weights, source[part], out=total[part])
+        if x.dtype == np.uint8:
+            total /= sums
+            total += 0.5
+            np.floor(total, out=total)
+            target[:] = np.clip(total, 0, 255, out=total)
     return out
 
 
@@ -116,10 +125,8 @@ def _blocks(n, ratio, border):
         i = np.arange(start, min(start + BLOCK, math.ceil(n * ratio)))
         weights = phases[i % p]
         taps = (left[i % p] + q * (i // p))[:, None] + np.arange(phases.shape[1])
-        if border == "replicate":
-            taps = taps.clip(0, n - 1)
-        else:
-            taps = np.minimum(taps % (2 * n), 2 * n - 1 - taps % (2 * n))
+        mirrored = np.minimum(taps % (2 * n), 2 * n - 1 - taps % (2 * n))
+        taps = taps.clip(0, n - 1) if border == "replicate" else mirrored
         first, last = taps.min(), taps.max()
         matrix = np.zeros((len(i), last - first + 1))
         np.add.at(matrix, (np.arange(len(i))[:, None], taps - first), weights)
