@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 
 from srnb import backend, losses, progress
 
-
 UNSEEN = ("learning_rate", "images_per_second", "real_logit", "fake_logit")  # logged, but no news for a progress line
 
 
@@ -57,7 +56,7 @@ class Trainer:
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.average = keras.models.clone_model(generator)
         for average, variable in zip(self.average.variables, generator.variables, strict=True):
-            average.assign(variable.value)
+            average.assign(ops.copy(variable))  # JAX may not be given one buffer twice
         self.parameters = dict(parameters or {})
         self.iterations = keras.Variable(0, dtype="int32", trainable=False, name="iterations")
 

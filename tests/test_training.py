@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
             yield lr, hr if step != 7 else hr * np.nan
 
     subject = trainer()
-    with pytest.raises(FloatingPointError, match="at step 7: .*pixel = nan"):
+    with pytest.raises(FloatingPointError, match=r"at step 7: .*pixel = nan"):
         run = runs.Run(tmp_path)
         subject.fit(poisoned, steps=10, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
     assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 def test_wrong_checkpoints_are_refused(tmp_path):
     subject = trainer(parameters={"learning_rate": 1e-3})
     run = fit(subject, tmp_path, 8)
-    with pytest.raises(ValueError, match="learning_rate is 0.001, not 0.1"):
+    with pytest.raises(ValueError, match=r"learning_rate is 0\.001, not 0\.1"):
         trainer(parameters={"learning_rate": 1e-1}).resume(run, "gan")
     with pytest.raises(ValueError, match="same training"):
         trainer(adversarial=None, parameters={"learning_rate": 1e-3}).resume(run, "gan")
