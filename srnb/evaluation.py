@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from srnb import degrade, images, inference, resize
 from srnb.metrics import METRICS, measure
+from srnb.metrics import grey as to_grey
 
 COLUMNS = ["model", "dataset", "image", "metric", "protocol", "value"]
 DEFAULT_METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips_alex", "lr_consistency", "colour_shift")
@@ -144,7 +145,7 @@ def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="l
         for model, sr in picture["sr"].items():
             row = {"model": model, "dataset": dataset, "image": picture["image"]}
             for metric in metrics:
-                shown = [_grey(each) for each in (sr, hr, lr)] if as_luma else (sr, hr, lr)
+                shown = [to_grey(each) for each in (sr, hr, lr)] if as_luma else (sr, hr, lr)
                 value = measure(metric, shown[0], hr=shown[1], lr=shown[2], border=edge)
                 protocol = METRICS[metric].protocol.format(border=edge) + note
                 rows.append(row | {"metric": metric, "protocol": protocol, "value": value})
@@ -260,8 +261,3 @@ def _peaks(values, size, count):
         boxes.append((int(top), int(left), size))
         means[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -np.inf
     return boxes
-
-
-def _grey(image):
-    """Return (H, W, 1): the full-range luma of BT.601, which leaves a picture of three equal channels as it is."""
-    return np.asarray(image @ np.array([[0.299], [0.587], [0.114]], "float32"))

@@ -1,12 +1,15 @@
-"""Upscaling with a trained network: pictures of any size in tiles, and the geometric self-ensemble."""
+"""Upscaling with a trained network: pictures and files of any size, in tiles, and the geometric self-ensemble."""
 
 import math
 from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
+from scipy import ndimage
 
-from srnb import backend, models, runs
+from srnb import backend, images, models, png, resize, runs
+from srnb.metrics import grey as to_grey
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
 
@@ -81,6 +84,46 @@ def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, p
         ready = len(canvas) if row[1] == lr.shape[0] else len(canvas) - BLEND * scale
         carry = canvas[ready:].copy()
         yield np.clip(canvas[:ready], 0, 1, out=canvas[:ready])
+
+
+def upscale_file(model, source, target, **options):
+    """Upscale an image file to a PNG file, strip by strip; `options` are those of `strips`.
+
+    What the file has is kept: transparency (enlarged by bicubic), a single grey channel, 16 bits per channel. The
+    result is upright and sRGB. Raises what `images.read` raises.
+    """
+    lr = images.read(source, background=(0, 0, 0))
+    grey, transparent, bits = _kind(source)
+    alpha = None
+    if transparent:  # over black it reads colour * alpha, over white 1 - alpha more
+        alpha = np.clip(1 - (images.read(source, background=(1, 1, 1)) - lr)[..., :1], 0, 1)
+        lr = np.clip(lr / np.maximum(alpha, 1e-6), 0, 1)
+        if 0 < np.count_nonzero(alpha) < alpha.size:  # what is invisible goes on as what is not: no fringe bleeds in
+            nearest = ndimage.distance_transform_edt(alpha[..., 0] == 0, return_distances=False, return_indices=True)
+            lr = lr[tuple(nearest)]
+    png.write(target, _layers(strips(model, lr, **options), lr, alpha, grey), bits=bits)
+
+
+def _layers(upscaled, lr, alpha, grey):
+    """Make strips of a picture grey again where it was, and add the same rows of the enlarged alpha."""
+    row = 0
+    for strip in upscaled:
+        scale, layers = strip.shape[1] // lr.shape[1], [to_grey(strip) if grey else strip]
+        if alpha is not None:
+            first, last = row // scale, (row + len(strip)) // scale
+            above = min(first, 3)  # bicubic looks at two rows beyond
+            part = resize.imresize(alpha[first - above : last + 3], scale)
+            layers.append(part[above * scale :][: len(strip)])
+        row += len(strip)
+        yield np.concatenate(layers, axis=-1)
+
+
+def _kind(path):
+    """Return whether an image file is grey, whether it is transparent, and its bits per channel: 8 or 16."""
+    with Image.open(path, formats=images.FORMATS) as picture:
+        mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
+        transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+        return mode in ("1", "L", "LA", "La") or mode[0] == "I", transparent, 16 if "16" in mode + layout else 8
 
 
 def _windows(length, tile, margin):

@@ -36,6 +36,11 @@ def luma(image):
     return 16 + image @ np.array([[65.481], [128.553], [24.966]]) / 255
 
 
+def grey(image):
+    """Return the full-range luma (H, W, 1) of an RGB picture, as JPEG has it: equal channels stay what they are."""
+    return image @ np.array([[0.299], [0.587], [0.114]], "float32")
+
+
 def psnr(sr, hr, *, border, channel):
     """Return the peak signal-to-noise ratio in dB (infinite for equal pictures), peak 255.
 

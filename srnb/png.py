@@ -1,0 +1,68 @@
+"""PNG files written from top to bottom: a picture need not be in memory as a whole (PNG specification, W3C 2003)."""
+
+import os
+import struct
+import uuid
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey and alpha, RGB, RGB and alpha
+
+
+def write(path, strips, *, bits=8):
+    """Write strips (h, W, C), floats in [0, 1], one below the other, with 1 to 4 channels of 8 or 16 bits.
+
+    Values are clipped and rounded half up. The file appears under its name only when it is complete.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"pictures are written as .png, without loss. Received: {path}")
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16. Received: {bits}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "xb") as file:
+            _write(file, strips, bits)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(file, strips, bits):
+    file.write(b"\x89PNG\r\n\x1a\n")
+    height, shape, compressor = 0, None, zlib.compressobj(6)
+    for strip in strips:
+        if shape is None:
+            shape = strip.shape[1:]
+            _chunk(file, b"IHDR", bytes(13))  # the height is known at the end
+        if strip.shape[1:] != shape or shape[1] not in COLOUR_TYPES:
+            raise ValueError(
+                f"strips must have one width and 1 to 4 channels. Received: {shape}, then {strip.shape[1:]}"
+            )
+        height += len(strip)
+        _chunk(file, b"IDAT", compressor.compress(_filtered(strip, bits)))
+    if shape is None:
+        raise ValueError("a picture must have at least one strip. Received: none")
+    _chunk(file, b"IDAT", compressor.flush())
+    _chunk(file, b"IEND", b"")
+    file.seek(8)
+    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", shape[0], height, bits, COLOUR_TYPES[shape[1]], 0, 0, 0))
+
+
+def _filtered(strip, bits):
+    """Return the bytes of the rows, each as differences to the pixel on the left (filter 1)."""
+    levels = np.floor(np.clip(strip, 0, 1) * np.float64(2**bits - 1) + 0.5).astype(">u2" if bits == 16 else "u1")
+    rows = np.ascontiguousarray(levels).view("u1").reshape(len(strip), -1)
+    step = strip.shape[2] * bits // 8
+    filtered = np.empty((rows.shape[0], rows.shape[1] + 1), "u1")
+    filtered[:, 0] = 1
+    filtered[:, 1 : 1 + step] = rows[:, :step]
+    np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
+    return filtered.tobytes()
+
+
+def _chunk(file, name, content):
+    file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content)))
