@@ -34,7 +34,9 @@ bench: setup
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: setup
-	$(BIN)/python tests/clean_notebooks.py
+	$(BIN)/jupyter nbconvert --log-level=WARN --to notebook --inplace --ClearOutputPreprocessor.enabled=True \
+	  --ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+	  --ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec notebooks/*.ipynb
 	$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
 
 COMPILE := $(BIN)/uv pip compile -q --universal --no-header --python-version 3.11 pyproject.toml
