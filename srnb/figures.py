@@ -32,7 +32,7 @@ def captions(table, image, metrics=("psnr_y", "lpips_alex")):
     return {model: "\n".join(each) for model, each in lines.items()}
 
 
-def strip(shown, *, box=None, title="", notes=None, height=2.6):
+def strip(shown, *, box=None, title="", notes=None, height=2.3):
     """Draw pictures of one scene side by side: LR | bicubic | ... | HR.
 
     `shown` is a dict of name -> picture. They may differ in scale; the last one, HR, gives the size. `box` (top, left,
@@ -73,18 +73,19 @@ def perception_distortion(points, *, line=()):
 
     `line` names models to be joined in this order: a network, its interpolations, the other network.
     """
-    distortion, perception = points.columns
     figure, axis = new(5.4, 3.8)
     axis.plot(*points.loc[list(line)].to_numpy().T, color="grey", linewidth=1, zorder=1)
     colours = iter(COLOURS * len(points))
     for name, row in points.iterrows():
-        between = name in line[1:-1]
-        colour, size, text = ("grey", 18, 7) if between else (next(colours), 48, 9)
-        axis.scatter(row[distortion], row[perception], s=size, color=colour, zorder=2)
-        axis.annotate(name, tuple(row), xytext=(6, 5), textcoords="offset points", fontsize=text)
+        if name in line[1:-1]:
+            axis.scatter(*row, s=18, color="grey", zorder=2)
+            axis.annotate(name, tuple(row), xytext=(-5, -9), textcoords="offset points", fontsize=7, ha="right")
+        else:
+            axis.scatter(*row, s=48, color=next(colours), zorder=3)
+            axis.annotate(name, tuple(row), xytext=(6, 5), textcoords="offset points", fontsize=9)
     axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
-    axis.set_ylabel(label(perception), fontsize=9)
-    axis.margins(0.2)
+    axis.set_ylabel(label(points.columns[1]), fontsize=9)
+    axis.margins(0.25)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
