@@ -2,7 +2,7 @@
 
 A set lives in $SRNB_DATA/benchmarks/<name> (the classic benchmarks with MATLAB's LR) or in data/<name>, where `fetch`
 puts it. In there HR is in the folders that `sets.SETS` names, or in HR/X<scale>, or in HR, or in the folder itself; LR
-is in the folder that `sets.SETS` names or in LR_bicubic/X<scale>; `degrade` makes LR that is not there, equal to the bit.
+is in the folder that `sets.SETS` names or in LR_bicubic/X<scale>; where it is missing, `degrade` makes it, bit-equal.
 """
 
 import hashlib

@@ -95,18 +95,19 @@ def as_ratio(scale):
 def _pass(x, ratio, border):
     """Resize (..., n, K) along n."""
     out = np.empty((*x.shape[:-2], math.ceil(x.shape[-2] * ratio), x.shape[-1]), x.dtype)
+    exact = _exact_dtype(ratio)
     for first, inputs, weights, sums in _blocks(x.shape[-2], ratio, border):
         source, target = x[..., inputs, :], out[..., first : first + len(weights), :]
         if x.dtype == np.uint8:
-            source, total = source.astype(weights.dtype), np.empty(target.shape, weights.dtype)
+            source, total, weights = source.astype(exact), np.empty(target.shape, exact), weights.astype(exact)
         else:
-            weights, total = (weights / sums).astype(x.dtype), target
+            total, weights = target, (weights / sums).astype(x.dtype)
         columns = max(1, PRODUCT // weights.size)
         for start in range(0, x.shape[-1], columns):
             part = np.s_[..., start : start + columns]
             np.matmul(weights, source[part], out=total[part])
         if x.dtype == np.uint8:
-            total /= sums
+            total /= sums.astype(exact)
             total += 0.5
             np.floor(total, out=total)
             target[:] = np.clip(total, 0, 255, out=total)
@@ -118,8 +119,6 @@ def _blocks(n, ratio, border):
     """Return [(first output, slice of inputs, whole-number weights (outputs, inputs), their sums (outputs, 1))]."""
     left, phases = _phases(ratio)
     p, q = ratio.numerator, ratio.denominator
-    # single precision where it is exact: sums below 2^24, and quotients too coarse to be mistaken for a half
-    single = 256 * np.abs(phases).sum(axis=1).max() < 2**24 and phases.sum(axis=1).max() < 2**13
     blocks = []
     for start in range(0, math.ceil(n * ratio), BLOCK):
         i = np.arange(start, min(start + BLOCK, math.ceil(n * ratio)))
@@ -131,9 +130,16 @@ def _blocks(n, ratio, border):
         matrix = np.zeros((len(i), last - first + 1))
         np.add.at(matrix, (np.arange(len(i))[:, None], taps - first), weights)
         sums = weights.sum(axis=1, keepdims=True)
-        dtype = np.float32 if single else np.float64
-        blocks.append((start, slice(first, last + 1), matrix.astype(dtype), sums.astype(dtype)))
+        blocks.append((start, slice(first, last + 1), matrix, sums))
     return blocks
+
+
+@functools.lru_cache(64)
+def _exact_dtype(ratio):
+    """Return the type in which sums of weighted 8-bit levels are exact, and no quotient is mistaken for a half."""
+    _, phases = _phases(ratio)
+    largest, divisor = 256 * np.abs(phases).sum(axis=1).max(), phases.sum(axis=1).max()
+    return np.float32 if largest < 2**24 and divisor < 2**13 else np.float64
 
 
 @functools.lru_cache(64)
