@@ -1,0 +1,206 @@
+"""The bytes of an image file -> float32 RGB: depth, transparency, colour profile, orientation; for `images.read`."""
+
+import io
+import struct
+import sys
+
+import numpy as np
+from PIL import Image, ImageCms
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+
+Image.MAX_IMAGE_PIXELS = None  # `decode` has a limit of its own, checked before anything is decoded
+
+TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes by type; others 1
+PROBE = np.stack(np.meshgrid(*[np.linspace(0, 255, 9).round().astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
+
+# IEC 61966-2-1 primaries under D50, as every ICC profile states its own
+SRGB_TO_XYZ = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+
+# EXIF orientation -> what brings the picture upright
+UPRIGHT = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+def decode(data, max_pixels, background):
+    """Decode the bytes of an image file to upright sRGB over `background`: float32 (H, W, 3) in [0, 1]."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise ValueError(f"a picture must have at most {max_pixels} pixels. Received: {width}x{height}")
+        if picture.format == "PNG":
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as probe:
+                probe.verify()  # the checksums, which decoding does not look at
+        elif picture.format == "TIFF":
+            _require_whole_tiff(data)
+        array = _sixteen_bit(picture, data)
+        array = _eight_bit(picture) if array is None else _srgb16(array, picture.info.get("icc_profile"))
+        orientation = picture.getexif().get(0x0112)  # read last: TIFF turns itself and drops the tag
+    if array.shape[2] == 4:
+        array, alpha = array[..., :3], array[..., 3:]
+        array = array * alpha + np.asarray(background, np.float32) * (1 - alpha)
+    array = UPRIGHT.get(orientation, lambda a: a)(array)
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _eight_bit(picture):
+    """Decode to float32 (H, W, 3 or 4) sRGB."""
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"an image must hold 8 or 16 bits per channel. Received: mode {picture.mode}")
+    alpha = None
+    if picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        alpha = np.asarray(picture.getchannel("A"))[..., None]
+    profile = picture.info.get("icc_profile")
+    if picture.mode not in ("L", "RGB", "CMYK", "LAB"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    if picture.mode == "LAB" and not profile:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    if profile:
+        picture = _to_srgb(picture, profile)
+    array = np.asarray(picture.convert("RGB"))
+    array = array if alpha is None else np.concatenate([array, alpha], axis=2)
+    return np.divide(array, np.float32(255), dtype=np.float32)
+
+
+def _to_srgb(picture, profile):
+    """Convert an 8-bit picture from its ICC profile; one that is sRGB within a level keeps its pixels."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space = source.profile.xcolor_space.strip()
+    if space == "GRAY" and picture.mode == "RGB":
+        picture = picture.convert("L")
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), picture.mode, "RGB")
+    if picture.mode in ("L", "RGB"):
+        probe = Image.fromarray(PROBE).convert(picture.mode)
+        moved = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int) - np.asarray(probe.convert("RGB"))
+        if np.abs(moved).max() <= 1:
+            return picture
+    return ImageCms.applyTransform(picture, transform)
+
+
+def _sixteen_bit(picture, data):
+    """Decode a file that declares 16 bits per channel to float32 (H, W, 3 or 4); return None for any other."""
+    if picture.format not in ("PNG", "TIFF", "PPM"):
+        return None
+    codec, _, offset, arguments = picture.tile[0][:4]
+    raw = arguments if isinstance(arguments, str) else arguments[0]
+    if picture.format == "PPM":
+        maximum = 65535 if raw == "I;16B" else 255 if isinstance(arguments, str) else arguments[1]
+        if maximum <= 255:
+            return None
+        if codec == "ppm_plain":
+            raise ValueError(f"a plain-text PPM or PGM must have at most 255 levels. Received: {maximum}")
+        shape = picture.height, picture.width, 3 if raw == "RGB" else 1
+        array = np.frombuffer(data, ">u2", np.prod(shape), offset).reshape(shape).astype(np.float32) / maximum
+        return array.clip(0, 1).repeat(3 // shape[2], axis=2)
+    bits = max(picture.tag_v2.get(258, (1,))) if picture.format == "TIFF" else 16 if "16" in raw else 8
+    if bits <= 8:
+        return None
+    if bits > 16:
+        raise ValueError(f"an image must hold 8 or 16 bits per channel. Received: {bits}")
+    transparent = picture.info.get("transparency")
+    if picture.mode.startswith("I;16"):
+        array = np.asarray(picture)[..., None].repeat(3, axis=2)
+        if picture.format == "TIFF" and picture.tag_v2.get(262) == 0:  # white is zero
+            array = 65535 - array
+    elif raw == "LA;16B":  # four bytes per pixel, the width of RGBA
+        high_low = _redecode(data, "RGBA").astype(np.uint16)
+        array = (high_low[..., 0::2] << 8 | high_low[..., 1::2])[..., [0, 0, 0, 1]]
+    elif raw[:-1] in ("RGB;16", "RGBA;16") and raw[-1] in "LBN":
+        # Pillow keeps the high byte only. With the byte order swapped it gives the low one.
+        low = _redecode(
+            data, raw[:-1] + ("L" if raw[-1] == "B" or (raw[-1] == "N" and sys.byteorder == "big") else "B")
+        )
+        array = np.asarray(picture).astype(np.uint16) << 8 | low
+    else:
+        raise ValueError(f"this layout of {bits}-bit channels is not supported. Received: {raw}")
+    if transparent is not None and array.shape[2] == 3:
+        opaque = (array != np.asarray(transparent, array.dtype)).any(axis=2, keepdims=True)
+        array = np.concatenate([array, opaque * np.uint16(65535)], axis=2)
+    return array.astype(np.float32) / 65535
+
+
+def _redecode(data, raw):
+    """Decode again, taking the stored bytes for the layout `raw`."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        arguments = picture.tile[0][3]
+        arguments = raw if isinstance(arguments, str) else (raw, *arguments[1:])
+        picture.tile = [type(tile)(*tile[:3], arguments) for tile in picture.tile]
+        return np.asarray(picture)
+
+
+def _srgb16(array, profile):
+    """Convert float RGB or RGBA from its ICC profile; one that is sRGB within an 8-bit level keeps its pixels."""
+    if not profile:
+        return array
+    probe = PROBE / 255
+    if np.abs(_from_profile(probe, profile) - probe).max() <= 1 / 255:
+        return array
+    return np.concatenate([_from_profile(array[..., :3], profile), array[..., 3:]], axis=2).astype(np.float32)
+
+
+def _from_profile(colour, profile):
+    """Convert float RGB from a profile of curves and a matrix (ICC.1:2010 section F.3) to sRGB, in full precision."""
+    tags = {}
+    for i in range(struct.unpack_from(">I", profile, 128)[0]):
+        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
+        tags[name] = profile[offset : offset + size]
+    if profile[16:20] == b"RGB " and all(
+        name in tags for name in (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
+    ):
+        colorants = np.stack(
+            [np.array(struct.unpack(">3i", tags[c + b"XYZ"][8:20])) / 65536 for c in (b"r", b"g", b"b")], 1
+        )
+        linear = np.stack([_curve(tags[c + b"TRC"], colour[..., i]) for i, c in enumerate((b"r", b"g", b"b"))], axis=-1)
+        linear = linear @ (np.linalg.inv(SRGB_TO_XYZ) @ colorants).T
+    elif profile[16:20] == b"GRAY" and b"kTRC" in tags:
+        linear = _curve(tags[b"kTRC"], colour)
+    else:
+        raise ValueError("an ICC profile of a 16-bit picture must be made of curves and a matrix. Received: a table")
+    linear = linear.clip(0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _curve(tag, x):
+    """Evaluate an ICC tone curve ('curv' or 'para', ICC.1 sections 10.6 and 10.18) on values in [0, 1]."""
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        table = np.frombuffer(tag, ">u2", count, 12)
+        if count < 2:
+            return x ** (table[0] / 256) if count else x
+        return np.interp(x, np.linspace(0, 1, count), table / 65535)
+    (kind,) = struct.unpack_from(">H", tag, 8)
+    count = (1, 3, 4, 5, 7)[kind]
+    g, a, b, c, d, e, f = (np.array(struct.unpack_from(f">{count}i", tag, 12)) / 65536).tolist() + [0.0] * (7 - count)
+    if kind == 0:
+        return x**g
+    if kind < 3:  # below -b/a the curve is the constant c
+        return np.clip(a * x + b, 0, None) ** g + c
+    return np.where(x >= d, np.clip(a * x + b, 0, None) ** g + e, c * x + f)
+
+
+def _require_whole_tiff(data):
+    """Raise ValueError when the first directory of a TIFF, or a value in it, is cut off: Pillow only warns."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    number, head, entry = (f"{order}Q", 8, 20) if big else (f"{order}I", 2, 12)
+    (start,) = struct.unpack_from(number, data, 8 if big else 4)
+    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
+    whole = len(data) >= start + head + count * entry
+    for i in range(count if whole else 0):
+        place = start + head + i * entry
+        (kind,) = struct.unpack_from(f"{order}H", data, place + 2)
+        (length,) = struct.unpack_from(number, data, place + 4)
+        size = length * TIFF_SIZES.get(kind, 1)
+        inline = 8 if big else 4
+        if size > inline:
+            whole = whole and struct.unpack_from(number, data, place + entry - inline)[0] + size <= len(data)
+    if not whole:
+        raise ValueError("the file is truncated")
