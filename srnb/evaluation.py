@@ -94,13 +94,13 @@ def bicubic(lr, scale):
     return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
 
 
-def pictures(models, pairs, *, scale, degradation="bicubic", seed=0, progress=None):
+def pictures(models, pairs, *, scale, degradation="bicubic", seed=0):
     """Yield for each pair of files a dict of what there is to compare: image, lr, hr, grey, sr and seconds by model.
 
     `models` is a dict of name -> network or function of `lr`; "bicubic" is put before them. `pairs` are (hr_path,
     lr_path or None); without a path `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the
-    scale, never resampled. `sr` is what a file would hold: 8 bit, here as floats in [0, 1]. `progress(done, total)` is
-    called after each picture. Raises ValueError when the files of a pair do not fit together.
+    scale, never resampled. `sr` is what a file would hold: 8 bit, here as floats in [0, 1]. Raises ValueError when the
+    files of a pair do not fit together.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
     methods = {"bicubic": lambda lr: bicubic(lr, scale)}
@@ -124,8 +124,6 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0, progress=No
             seconds[name] = time.perf_counter() - start
         grey = any(Image.open(path).mode in ("1", "L", "LA", "I;16") for path in (hr_path, lr_path) if path)
         yield {"image": hr_path.stem, "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
-        if progress:
-            progress(number + 1, len(pairs))
 
 
 def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="luma"):
@@ -208,11 +206,11 @@ def validate(model, *, scenes, metrics=("psnr_y",)):
     return dict(zip(metrics, np.mean(rows, axis=0).tolist(), strict=True))
 
 
-def published(*, datasets=None):
+def published(*, datasets=None, scale=4):
     """Return what papers print, tidy: dataset, metric, model, value, comparable, protocol, source.
 
     `comparable` is False where the protocol is not that of our column of the same name, or is not known: such a value
-    may be shown, and must not be ranked. `datasets` keeps these sets only.
+    may be shown, and must not be ranked. `datasets` keeps these sets only. There is nothing for other scales than 4.
     """
     rows = [
         (dataset, metric, model, value, comparable, protocol, source)
@@ -220,9 +218,16 @@ def published(*, datasets=None):
         for model, sets in results.items()
         for dataset, values in sets.items()
         for (metric, comparable), value in zip(metrics.items(), values, strict=True)
-        if datasets is None or dataset in datasets
+        if scale == 4 and (datasets is None or dataset in datasets)
     ]
     return pd.DataFrame(rows, columns=["dataset", "metric", "model", "value", "comparable", "protocol", "source"])
+
+
+def marked(published):
+    """Return the frame of `published` to be read: a column per metric, in parentheses what must not be compared."""
+    text = published["value"].map("{:g}".format).where(published["comparable"], published["value"].map("({:g})".format))
+    index = ["dataset", "source", "protocol", "model"]
+    return published.assign(value=text).pivot(index=index, columns="metric", values="value").fillna("")
 
 
 def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):

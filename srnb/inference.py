@@ -36,6 +36,11 @@ def load(path):
     return model
 
 
+def scale(model):
+    """Return how many times larger a network makes a picture."""
+    return model.compute_output_shape((1, 16, 16, 3))[1] // 16
+
+
 def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 
@@ -69,19 +74,19 @@ def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, p
             batch = columns[first : first + batch_size]
             tiles = np.stack([lr[top : top + height, left : left + width] for *_, left in batch])
             outputs = _eightfold(forward, tiles) if ensemble else forward(tiles)
-            scale = outputs.shape[1] // height
-            _, rows_here, fade_rows = _share(*row, top, lr.shape[0], scale)
+            factor = outputs.shape[1] // height
+            _, rows_here, fade_rows = _share(*row, top, lr.shape[0], factor)
             if canvas is None:
-                canvas = np.zeros((len(fade_rows), lr.shape[1] * scale, 3), "float32")
+                canvas = np.zeros((len(fade_rows), lr.shape[1] * factor, 3), "float32")
             for (*column, left), output in zip(batch, outputs, strict=True):
-                there, columns_here, fade_columns = _share(*column, left, lr.shape[1], scale)
+                there, columns_here, fade_columns = _share(*column, left, lr.shape[1], factor)
                 canvas[:, there] += output[rows_here, columns_here] * fade_rows[:, None] * fade_columns
             done += len(batch)
             if progress:
                 progress(done, len(rows) * len(columns))
         if carry is not None:
             canvas[: len(carry)] += carry
-        ready = len(canvas) if row[1] == lr.shape[0] else len(canvas) - BLEND * scale
+        ready = len(canvas) if row[1] == lr.shape[0] else len(canvas) - BLEND * factor
         carry = canvas[ready:].copy()
         yield np.clip(canvas[:ready], 0, 1, out=canvas[:ready])
 
@@ -108,19 +113,19 @@ def _layers(upscaled, lr, alpha, grey):
     """Make strips of a picture grey again where it was, and add the same rows of the enlarged alpha."""
     row = 0
     for strip in upscaled:
-        scale, layers = strip.shape[1] // lr.shape[1], [to_grey(strip) if grey else strip]
+        factor, layers = strip.shape[1] // lr.shape[1], [to_grey(strip) if grey else strip]
         if alpha is not None:
-            first, last = row // scale, (row + len(strip)) // scale
+            first, last = row // factor, (row + len(strip)) // factor
             above = min(first, 3)  # bicubic looks at two rows beyond
-            part = resize.imresize(alpha[first - above : last + 3], scale)
-            layers.append(part[above * scale :][: len(strip)])
+            part = resize.imresize(alpha[first - above : last + 3], factor)
+            layers.append(part[above * factor :][: len(strip)])
         row += len(strip)
         yield np.concatenate(layers, axis=-1)
 
 
 def _kind(path):
     """Return whether an image file is grey, whether it is transparent, and its bits per channel: 8 or 16."""
-    with Image.open(path, formats=images.FORMATS) as picture:
+    with Image.open(path) as picture:  # images.read has taken it
         mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
         transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
         return mode in ("1", "L", "LA", "La") or mode[0] == "I", transparent, 16 if "16" in mode + layout else 8
@@ -140,16 +145,16 @@ def _windows(length, tile, margin):
     return list(zip(edges[:-1], edges[1:], starts, strict=True)), window
 
 
-def _share(first, last, start, length, scale):
-    """Return where a share lies in the upscaled picture and in its window (slices), and how it fades at its ends."""
+def _share(first, last, start, length, factor):
+    """Return where a share lies in the upfactord picture and in its window (slices), and how it fades at its ends."""
     low, high = max(first - BLEND // 2, 0), min(last + BLEND // 2, length)
-    position = low + (np.arange((high - low) * scale, dtype="float32") + 0.5) / scale
+    position = low + (np.arange((high - low) * factor, dtype="float32") + 0.5) / factor
     fade = np.ones(len(position), "float32")
     if first > 0:
         fade *= np.clip((position - first) / BLEND + 0.5, 0, 1)
     if last < length:
         fade *= np.clip((last - position) / BLEND + 0.5, 0, 1)
-    return slice(low * scale, high * scale), slice((low - start) * scale, (high - start) * scale), fade[:, None]
+    return slice(low * factor, high * factor), slice((low - start) * factor, (high - start) * factor), fade[:, None]
 
 
 def _forward(model, *, compiled):

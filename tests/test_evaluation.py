@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from srnb import datasets, evaluation, images, metrics
+from srnb.cli import main
 
 EXACT = ("psnr_y", "ssim_y", "psnr_y_rounded", "ssim_y_rounded", "psnr_rgb", "ssim_rgb")
 
@@ -199,3 +201,15 @@ def test_comparable_published_values_of_bicubic_are_ours(bicubic_tables):
         grey = 0.1 if "grey file made RGB" in protocol and dataset == "Set14" else 0
         # papers round Y or not and say so nowhere: 0.02 dB, 0.0015
         assert value == pytest.approx(ours, abs=(0.0015 if "ssim" in metric else 0.025) + grey), (dataset, metric)
+
+
+def test_the_command_writes_the_table_and_prints_the_means(photographs, tmp_path):
+    out, folder = tmp_path / "made" / "table.csv", str(photographs[0][0].parent)
+    result = CliRunner().invoke(main, ["evaluate", "--sets", folder, "--metrics", "psnr_y,ssim_y", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out)
+    assert len(table) == 5 * 3 and list(table) == evaluation.COLUMNS
+    mean = table.loc[table["metric"] == "psnr_y", "value"].mean()
+    assert f"{mean:.4f}" in result.output
+    result = CliRunner().invoke(main, ["evaluate", "--sets", str(tmp_path / "none")])
+    assert result.exit_code == 1 and "none" in result.output

@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
-from srnb import inference, models
+from srnb import images, inference, models, png, runs
+from srnb.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +105,103 @@ def test_what_cannot_be_upscaled_is_refused(network):
         inference.upscale(network, np.zeros((8, 8, 3), "float32"), tile=4)
     with pytest.raises(ValueError, match="finite"):
         inference.upscale(lambda batch: batch * np.nan, np.ones((8, 8, 3), "float32"))
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@pytest.fixture(scope="module")
+def run(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "little"
+    record = runs.Run(folder)
+    record.update(generator=models.resolve("srresnet", blocks=1, width=4, scale=2))
+    models.save_weights(network, record.weights / "pretrained.weights.h5")
+    return folder
+
+
+def photo(mode):
+    """Return a Pillow picture of 40x30 pixels in a mode, with a transparent left half where the mode has that."""
+    random = np.random.default_rng(2)
+    if mode == "I;16":
+        return Image.fromarray(random.integers(0, 65536, (30, 40), dtype="uint16"))
+    picture = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype="uint8")).convert(mode)
+    if mode in ("LA", "RGBA"):
+        picture.putalpha(Image.fromarray(np.repeat(np.where(np.arange(40) < 20, 0, 255)[None], 30, 0).astype("uint8")))
+    return picture
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_files_keep_their_channels(network, tmp_path, mode):
+    photo(mode).save(tmp_path / "photo.png")
+    inference.upscale_file(network, tmp_path / "photo.png", tmp_path / "large.png", tile=16)
+    with Image.open(tmp_path / "large.png") as large:
+        assert (large.mode, large.size) == (mode, (80, 60))
+        if mode in ("LA", "RGBA"):  # bicubic has a step of one sign, an overshoot clipped, and the ends untouched
+            alpha = np.asarray(large.getchannel("A"))
+            assert (alpha[:, :34] == 0).all() and (alpha[:, 46:] == 255).all()
+    if mode == "RGB":
+        expected = images.to_uint8(inference.upscale(network, images.read(tmp_path / "photo.png"), tile=0))
+        np.testing.assert_allclose(images.to_uint8(images.read(tmp_path / "large.png")), expected, atol=1)
+
+
+def test_sixteen_bits_are_kept_in_colour(network, tmp_path):
+    lr = np.random.default_rng(3).random((20, 25, 3))
+    images.write(tmp_path / "photo.png", lr, bits=16)
+    inference.upscale_file(network, tmp_path / "photo.png", tmp_path / "large.png")
+    expected = inference.upscale(network, images.read(tmp_path / "photo.png"))
+    assert np.abs(images.read(tmp_path / "large.png") - expected).max() < 1e-4  # 8 bit would be off by up to 2e-3
+
+
+def test_what_is_invisible_does_not_bleed_into_what_is_not(tmp_path):
+    picture = np.full((16, 16, 4), 200, "uint8")
+    picture[:, :8] = 0  # transparent black beside opaque grey
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+
+    def blurred(batch):
+        mean = (batch + np.roll(batch, 1, 2) + np.roll(batch, -1, 2)) / 3
+        return mean.repeat(2, 1).repeat(2, 2)
+
+    inference.upscale_file(blurred, tmp_path / "photo.png", tmp_path / "large.png", overlap=2)
+    large = np.asarray(Image.open(tmp_path / "large.png"))
+    assert (large[..., :3] == 200).all()
+
+
+def test_png_strips_are_read_back(tmp_path):
+    random = np.random.default_rng(4)
+    for channels in (1, 2, 3, 4):
+        picture = random.random((23, 17, channels))
+        png.write(tmp_path / "strips.png", iter(np.split(picture, [5, 6, 20])))
+        back = np.asarray(Image.open(tmp_path / "strips.png")).reshape(23, 17, channels)
+        np.testing.assert_array_equal(back, images.to_uint8(picture))
+    with pytest.raises(ValueError, match="one width"):
+        png.write(tmp_path / "other.png", iter([np.zeros((2, 3, 3)), np.zeros((2, 4, 3))]))
+    assert [path.name for path in tmp_path.iterdir()] == ["strips.png"]  # nothing half-made is left
+
+
+def test_a_run_gives_its_newest_generator(run, network, lr, tmp_path):
+    expected = inference.upscale(network, lr, tile=0)
+    for path in (run, run / "weights" / "pretrained.weights.h5"):
+        np.testing.assert_array_equal(inference.upscale(inference.load(path), lr, tile=0), expected)
+    with pytest.raises(FileNotFoundError, match="must hold weights/gan"):
+        inference.load(tmp_path)
+    (tmp_path / "lost.weights.h5").write_bytes((run / "weights" / "pretrained.weights.h5").read_bytes())
+    with pytest.raises(ValueError, match=r"run\.json"):
+        inference.load(tmp_path / "lost.weights.h5")
+
+
+def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    photo("RGB").save(photos / "good.png")
+    photo("L").save(photos / "good.jpg")
+    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    command = ["upscale", str(photos), str(tmp_path / "none.png"), "--model", str(run), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "3 not done" in result.output and "Traceback" not in result.output
+    assert "broken.png" in result.output and "none.png" in result.output and "another photo" in result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good_x2.png"]
+    result = CliRunner().invoke(main, [*command[:1], str(photos / "good.jpg"), *command[3:]])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["upscale", str(photos), "--model", "nothing", "--out", str(tmp_path)])
+    assert result.exit_code == 1 and "nothing" in result.output
