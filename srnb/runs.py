@@ -146,6 +146,11 @@ def git_state():
         return {"commit": None, "dirty": None}
 
 
+def cores():
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def machine():
     """Return what the run stands on: system, processor, cores that it may use, memory in GiB, NVIDIA GPUs."""
     try:
@@ -155,7 +160,7 @@ def machine():
     return {
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }
