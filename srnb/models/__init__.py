@@ -2,6 +2,18 @@
 
 from srnb.models.graph import cost, describe, receptive_field
 from srnb.models.parser import build
+from srnb.models.published import load_published
 from srnb.models.spec import resolve
+from srnb.models.weights import interpolate, load_weights, save_weights
 
-__all__ = ["build", "cost", "describe", "receptive_field", "resolve"]
+__all__ = [
+    "build",
+    "cost",
+    "describe",
+    "interpolate",
+    "load_published",
+    "load_weights",
+    "receptive_field",
+    "resolve",
+    "save_weights",
+]

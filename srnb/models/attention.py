@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from srnb.models.layers import SpectralNormalization, register
+from srnb.models.layers import Interpolation, SpectralNormalization, register
 
 
 @register
@@ -89,11 +89,14 @@ class FlexibleSelfAttention(Attention):
     def build(self, input_shape):
         super().build(input_shape)
         self.value = self.project(input_shape[-1], input_shape[-1], "value")
+        self.enlarge = Interpolation(self.pool, "bilinear", name="enlarge")
 
     def call(self, x, training=False):
         small = self.pooled(x)
         found = attend(*(layer(small, training=training) for layer in (self.query, self.key, self.value)))
-        return x + self.gamma * ops.image.resize(found, ops.shape(x)[1:3], interpolation="bilinear")
+        large = self.enlarge(found)
+        top, left = ((ops.shape(large)[axis] - ops.shape(x)[axis]) // 2 for axis in (1, 2))  # "same" pads both sides
+        return x + self.gamma * large[:, top : top + ops.shape(x)[1], left : left + ops.shape(x)[2]]
 
 
 def attend(query, key, value):

@@ -58,8 +58,8 @@ class Row:
 def receptive_field(model):
     """Return the side, in input pixels, of the square around a pixel that its output depends on (an odd number).
 
-    `receptive_field(model) // 2` is the overlap at which tiles change nothing. Exact for odd kernels, else an upper bound.
-    Raises ValueError where every pixel depends on all, as behind attention or global pooling.
+    `receptive_field(model) // 2` is the overlap at which tiles change nothing. Exact for odd kernels, else an upper
+    bound. Raises ValueError where every pixel depends on all, as behind attention or global pooling.
     """
     _, view = _walk(model)
     if not math.isfinite(view.reach) or view.step is None:
@@ -239,6 +239,8 @@ def _through(layer, view, result):
         return _window(view, layer.pool_size[0], layer.strides[0], layer.padding)
     if isinstance(layer, layers.PixelShuffle):
         return _enlarged(view, "nearest", layer.factor)
+    if isinstance(layer, layers.Interpolation):
+        return _enlarged(view, layer.interpolation, layer.factor)
     if isinstance(layer, keras.layers.UpSampling2D):
         return _enlarged(view, layer.interpolation, layer.size[0])
     return NOTHING_LEFT

@@ -34,6 +34,59 @@ class PixelShuffle(keras.layers.Layer):
 
 
 @register
+class Interpolation(keras.layers.Layer):
+    """Enlarge (N, H, W, C) to (N, factor H, factor W, C); beyond the edge is the pixel at the edge.
+
+    "nearest"; "bilinear" as PyTorch's (align_corners=False); "bicubic" with the kernel of Keys 1981 and a = -0.5, as
+    MATLAB. Of Keras' UpSampling2D the last two fail inside a TensorFlow graph of unknown size and have edges that differ
+    between backends; the first loses the number of channels in a LiteRT export.
+    """
+
+    def __init__(self, factor, interpolation="nearest", **kwargs):
+        super().__init__(**kwargs)
+        if interpolation not in ("nearest", "bilinear", "bicubic"):
+            raise ValueError(f"interpolation must be nearest, bilinear or bicubic. Received: {interpolation!r}")
+        self.factor, self.interpolation = factor, interpolation
+
+    def call(self, x):
+        count, height, width, _ = ops.shape(x)
+        channels = x.shape[-1]
+        if self.interpolation == "nearest":
+            x = ops.repeat(ops.repeat(x, self.factor, axis=1), self.factor, axis=2)
+        else:
+            columns, rows = self._matrix(width, x.dtype), self._matrix(height, x.dtype)
+            x = ops.matmul(columns, ops.reshape(x, (-1, width, channels)))  # (N H, factor W, C)
+            x = ops.matmul(rows, ops.reshape(x, (count, height, -1)))  # (N, factor H, factor W C)
+        return ops.reshape(x, (count, height * self.factor, width * self.factor, channels))
+
+    def _matrix(self, side, dtype):
+        """The matrix (factor side, side) that makes a row of sub-pixels from a row of pixels."""
+        place = (ops.arange(side * self.factor, dtype="float32") + 0.5) / self.factor - 0.5
+        pixels = ops.arange(side, dtype="float32")
+        reach = 1 if self.interpolation == "bilinear" else 2
+        matrix = 0.0
+        for offset in range(1 - reach, reach + 1):
+            pixel = ops.floor(place) + offset
+            distance = ops.abs(place - pixel)
+            weight = 1 - distance if self.interpolation == "bilinear" else _keys(distance)
+            inside = ops.clip(pixel, 0.0, pixels[-1])
+            matrix = matrix + weight[:, None] * ops.cast(inside[:, None] == pixels, "float32")
+        return ops.cast(matrix, dtype)
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        return (count, *(side and side * self.factor for side in (height, width)), channels)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
+
+
+def _keys(distance):
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    return ops.where(distance <= 1, near, -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2)
+
+
+@register
 class ICNR(keras.initializers.Initializer):
     """Start a convolution in front of PixelShuffle with equal maps for all sub-pixels: no grid (Aitken 2017)."""
 
@@ -69,23 +122,26 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def build(self, input_shape):
         super().build(input_shape)
-        maps = self._matrix().shape
-        normal = keras.initializers.RandomNormal(stddev=1.0)
-        self.left = self.add_weight(shape=(maps[0],), initializer=normal, trainable=False, name="left")
-        self.right = self.add_weight(shape=(maps[1],), initializer=normal, trainable=False, name="right")
+        rows = self._matrix().shape[0]
+        self.left = self.add_weight(shape=(rows,), initializer=self._start, trainable=False, name="left")
+
+    def _start(self, shape, dtype=None):
+        """A singular vector to begin with, near enough for a network that has not been trained yet."""
+        left = _unit(keras.random.normal(shape, dtype=dtype, seed=0))
+        for _ in range(10):
+            left = self._step(left, ops.convert_to_tensor(self._matrix()))
+        return left
+
+    def _step(self, left, matrix):
+        return _unit(ops.matmul(matrix, _unit(ops.matmul(left, matrix))))
 
     def call(self, x, training=False):
-        matrix = ops.cast(self._matrix(), "float32")  # (inputs, maps)
-        left, right = ops.cast(self.left, "float32"), ops.cast(self.right, "float32")
+        matrix, left = ops.cast(self._matrix(), "float32"), ops.cast(self.left, "float32")
         if training:
-            fixed = ops.stop_gradient(matrix)
             for _ in range(self.power_iterations):
-                left = _unit(ops.matmul(fixed, right))
-                right = _unit(ops.matmul(left, fixed))
+                left = self._step(left, ops.stop_gradient(matrix))
             self.left.assign(left)
-            self.right.assign(right)
-        norm = ops.sum(ops.matmul(_unit(left), matrix) * _unit(right))
-        return self.layer(x / ops.cast(norm, x.dtype))
+        return self.layer(x / ops.cast(ops.norm(ops.matmul(left, matrix)), x.dtype))
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
@@ -94,6 +150,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         return {**super().get_config(), "power_iterations": self.power_iterations}
 
     def _matrix(self):
+        """The kernel as a matrix (inputs, maps)."""
         kernel = self.layer.kernel
         if isinstance(self.layer, keras.layers.Conv2DTranspose):  # (height, width, maps, inputs)
             kernel = ops.swapaxes(kernel, -1, -2)

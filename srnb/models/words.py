@@ -39,8 +39,8 @@ def _activation(kind):
     return lambda *, name: keras_layers.Activation(kind, name=name)
 
 
-def _upsampling(interpolation):
-    return lambda *, name, factor: keras_layers.UpSampling2D(factor, interpolation=interpolation, name=name)
+def _interpolation(kind):
+    return lambda *, name, factor: layers.Interpolation(factor, kind, name=name)
 
 
 WORDS = {
@@ -50,7 +50,7 @@ WORDS = {
     "batch": batch,
     "virtual_batch": lambda *, name, epsilon=1e-5: layers.VirtualBatchNormalization(epsilon, name=name),
     "shuffle": lambda *, name, factor: layers.PixelShuffle(factor, name=name),
-    **{kind: _upsampling(kind) for kind in ("nearest", "bilinear", "bicubic")},
+    **{kind: _interpolation(kind) for kind in ("nearest", "bilinear", "bicubic")},
     "maxpool": lambda *, name, size=2: keras_layers.MaxPooling2D(size, padding="same", name=name),
     "averagepool": lambda *, name, size=2: keras_layers.AveragePooling2D(size, padding="same", name=name),
     "rescale": lambda *, name, scale=1.0, offset=0.0: keras_layers.Rescaling(scale, offset, name=name),

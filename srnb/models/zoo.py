@@ -81,7 +81,8 @@ SPECS["edsr_baseline"] = {
 }
 
 # Ledig et al. 2017, figure 4, top. `skip="bilinear"` adds the bilinear picture to the output, so that a short training
-# starts from a good one; the paper has no such skip.
+# starts from a good one; the paper has no such skip. The paper does not state its initialisation: the last convolution
+# starts near zero here, which leaves the skip's picture as it is (0.5 instead of 0.3 dB over bicubic after 900 steps).
 SPECS["srresnet"] = {
     "name": "srresnet",
     "paper": "Ledig et al. 2017, figure 4, generator",
@@ -96,7 +97,7 @@ SPECS["srresnet"] = {
             "k9n{width}s1 prelu",
             {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1 {normalization}"]},
             {"upscale": "k3n{width*factor*factor}s1 shuffle{factor} prelu", "by": "{scale}"},
-            "k9n{channels}s1",
+            "k9n{channels}s1(msra=0.01)",
         ],
         "skip": "{skip}",
     },
@@ -237,13 +238,22 @@ SPECS["unet_sn_discriminator"] = {
     "where": {
         "down": "k4n{maps}s2 lrelu(0.2)",
         "up": "bilinear2 k3n{maps}s1 lrelu(0.2)",
-        "deep": {"add": "down(maps={width*8}) up(maps={width*4})"},
-        "middle": {"add": "down(maps={width*4}) deep up(maps={width*2})"},
-        "outer": {"add": "down(maps={width*2}) middle up(maps={width})"},
     },
     "body": [
         "k3n{width}s1(spectral=false, bias=true) lrelu(0.2)",
-        "outer",
+        {
+            "add": [
+                "down(maps={width*2})",
+                {
+                    "add": [
+                        "down(maps={width*4})",
+                        {"add": "down(maps={width*8}) up(maps={width*4})"},
+                        "up(maps={width*2})",
+                    ]
+                },
+                "up(maps={width})",
+            ]
+        },
         "k3n{width}s1 lrelu(0.2) k3n{width}s1 lrelu(0.2) k3n1s1(spectral=false, bias=true)",
     ],
 }

@@ -1,0 +1,44 @@
+"""Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT."""
+
+import os
+import shutil
+from pathlib import Path
+
+import keras
+
+# format -> (Keras' name of it, how the path must end, backends that can write it)
+FORMATS = {
+    "onnx": ("onnx", ".onnx", ("tensorflow",)),
+    "saved_model": ("tf_saved_model", "", ("tensorflow", "jax")),
+    "litert": ("litert", ".tflite", ("tensorflow",)),
+}
+
+
+def export(model, path, *, format="onnx"):
+    """Write `model` to `path` for inference, for any number of pictures of any height and width.
+
+    "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter is told the size with
+    `resize_tensor_input`. Raises ValueError for a path with another ending or a backend that cannot write the format.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")
+    name, ending, backends = FORMATS[format]
+    path = Path(path)
+    if ending and path.suffix != ending:
+        raise ValueError(f"an export as {format} must end in {ending}. Received: {path}")
+    if keras.backend.backend() not in backends:
+        known = " or ".join(backends)
+        raise ValueError(
+            f"an export as {format} must run with KERAS_BACKEND={known}. Received: {keras.backend.backend()}"
+        )
+    if format == "saved_model" and path.exists() and not (path / "saved_model.pb").is_file():
+        raise ValueError(f"an export as saved_model must go to a new folder or an earlier export. Received: {path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        model.export(temporary, format=name, verbose=False)
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)

@@ -1,0 +1,262 @@
+"""Weights that others have published as PyTorch files: read without running any of their code, load by name.
+
+Known: RRDB (names of ESRGAN and of BasicSR), MSRResNet (BasicSR), EDSR (EDSR-PyTorch and BasicSR), the U-Net
+discriminator of Real-ESRGAN.
+"""
+
+import io
+import math
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srnb.models import layers, weights
+
+STORAGES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "BoolStorage": "|b1",
+}
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.save before PyTorch 1.6, as for ESRGAN's own files
+
+# Our layer (a pattern) -> theirs, where {I}, {J}, {K} are the pattern's numbers, {i}, {j}, {k} the same counted from 0,
+# {twice} 2i and {blocks} how many residual blocks there are.
+NAMES = {
+    "RRDB, ESRGAN": {
+        r"conv": "conv_first",
+        r"rrdb(\d+)\.rdb(\d+)\.grow(\d+)\.conv": "RRDB_trunk.{i}.RDB{J}.conv{K}",
+        r"rrdb(\d+)\.rdb(\d+)\.conv": "RRDB_trunk.{i}.RDB{J}.conv5",
+        r"conv_2": "trunk_conv",
+        r"upscale(\d+)\.conv": "upconv{I}",
+        r"conv_3": "HRconv",
+        r"conv_4": "conv_last",
+    },
+    "RRDB, BasicSR": {
+        r"conv": "conv_first",
+        r"rrdb(\d+)\.rdb(\d+)\.grow(\d+)\.conv": "body.{i}.rdb{J}.conv{K}",
+        r"rrdb(\d+)\.rdb(\d+)\.conv": "body.{i}.rdb{J}.conv5",
+        r"conv_2": "conv_body",
+        r"upscale(\d+)\.conv": "conv_up{I}",
+        r"conv_3": "conv_hr",
+        r"conv_4": "conv_last",
+    },
+    "MSRResNet, BasicSR": {
+        r"conv": "conv_first",
+        r"residual(\d+)\.conv": "body.{i}.conv1",
+        r"residual(\d+)\.conv_2": "body.{i}.conv2",
+        r"upscale(\d+)\.conv": "upconv{I}",
+        r"conv_2": "conv_hr",
+        r"conv_3": "conv_last",
+    },
+    "EDSR, BasicSR": {
+        r"conv": "conv_first",
+        r"residual(\d+)\.conv": "body.{i}.conv1",
+        r"residual(\d+)\.conv_2": "body.{i}.conv2",
+        r"conv_2": "conv_after_body",
+        r"upscale(\d+)\.conv": "upsample.{twice}",
+        r"conv_3": "conv_last",
+    },
+    "EDSR, EDSR-PyTorch": {
+        r"conv": "head.0",
+        r"residual(\d+)\.conv": "body.{i}.body.0",
+        r"residual(\d+)\.conv_2": "body.{i}.body.2",
+        r"conv_2": "body.{blocks}",
+        r"upscale(\d+)\.conv": "tail.0.{twice}",
+        r"conv_3": "tail.1",
+    },
+    "U-Net discriminator, BasicSR": {
+        r"conv": "conv0",
+        r"down(\d+)\.conv": "conv{I}",
+        r"up1\.conv": "conv4",
+        r"up2\.conv": "conv5",
+        r"up3\.conv": "conv6",
+        r"conv_2": "conv7",
+        r"conv_3": "conv8",
+        r"conv_4": "conv9",
+    },
+}
+# what follows from the rest: the mean colour of EDSR-PyTorch, which our spec holds; the second vector of a spectral norm
+REDUNDANT = re.compile(r"(sub|add)_mean\.(weight|bias)|.*\.weight_u")
+
+
+def load_published(model, path):
+    """Load a PyTorch file of a reference implementation into the same network of the zoo, built with its settings.
+
+    The average weights ("params_ema") are taken where the file has several. Returns the name of the naming that fits.
+    Raises ValueError with every difference to the closest naming unless all weights are used and all are given.
+    """
+    tree = read_pytorch(path)
+    tree = next((tree[key] for key in ("params_ema", "params") if key in tree), tree)
+    theirs = {
+        name: array for name, array in tree.items() if isinstance(array, np.ndarray) and not REDUNDANT.fullmatch(name)
+    }
+    ours = weights.variables(model)
+    attempts = {naming: _translate(model, ours, naming) for naming in NAMES}
+    found = {
+        naming: weights.differences(
+            {name: shape for name, _, shape in wanted.values()}, {name: array.shape for name, array in theirs.items()}
+        )
+        for naming, wanted in attempts.items()
+        if len(wanted) == len(ours)
+    }
+    if not found:
+        raise ValueError(f"{model.name} must be one of {', '.join(NAMES)}. Received: layers of other names")
+    naming = min(found, key=lambda naming: len(found[naming]))
+    if found[naming]:
+        listed = "\n".join(found[naming])
+        raise ValueError(
+            f"{path} must fit {model.name} ({naming}). Received {len(found[naming])} differences:\n{listed}"
+        )
+    for name, variable in ours.items():
+        their_name, turn, _ = attempts[naming][name]
+        variable.assign(turn(theirs[their_name]))
+    return naming
+
+
+def _translate(model, ours, naming):
+    """Return {our variable: (their name, function that turns their array into ours, their shape)} where names match."""
+    blocks = sum(bool(re.fullmatch(r"residual\d+\.conv", layer.name)) for layer in model.layers)
+    wanted = {}
+    for name, variable in ours.items():
+        layer, _, weight = name.partition("/")
+        for pattern, theirs in NAMES[naming].items():
+            match = re.fullmatch(pattern, layer)
+            if not match:
+                continue
+            numbers = [int(number) for number in match.groups()]
+            fields = {letter: number for letter, number in zip("IJK", numbers, strict=False)}
+            fields |= {letter.lower(): number - 1 for letter, number in fields.items()}
+            prefix = theirs.format(**fields, twice=2 * fields.get("i", 0), blocks=blocks)
+            spectral = isinstance(model.get_layer(layer), layers.SpectralNormalization)
+            wanted[name] = (f"{prefix}.{_their_weight(weight, spectral)}", *_turn(model, layer, weight, variable))
+    return wanted
+
+
+def _their_weight(weight, spectral):
+    if spectral and weight == "convolution/kernel":
+        return "weight_orig"
+    return {"kernel": "weight", "left": "weight_v"}.get(weight, weight)
+
+
+def _turn(model, layer, weight, variable):
+    """How their array becomes ours, and its shape: kernels are (out, in, height, width) in PyTorch."""
+    shape = tuple(variable.shape)
+    scope = layer.rpartition(".")[0]
+    shuffles = [other for other in model.layers if other.name == f"{scope}.shuffle"]
+    factor = shuffles[0].factor if shuffles else 1
+
+    def maps_last(array):  # PyTorch's pixel shuffle has the sub-pixels of a channel side by side, Keras the channels
+        split = array.reshape(*array.shape[:-1], -1, factor**2)
+        return np.swapaxes(split, -1, -2).reshape(array.shape)
+
+    if weight.endswith("kernel"):
+        return lambda array: maps_last(array.transpose(2, 3, 1, 0)), (shape[3], shape[2], *shape[:2])
+    if weight == "left":  # the rows of the kernel as a matrix, in PyTorch's order
+        height, width, inputs, _ = model.get_layer(layer).layer.kernel.shape
+        return lambda array: array.reshape(inputs, height, width).transpose(1, 2, 0).ravel(), shape
+    return maps_last, shape
+
+
+def read_pytorch(path):
+    """Read a .pth file of tensors into nested dicts of NumPy arrays. No code of the file is run, no PyTorch needed.
+
+    Raises ValueError for a file that holds anything else than dicts, lists, numbers, strings and tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"a weight file must exist. Received: {path}")
+    try:
+        return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+    except (pickle.UnpicklingError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} must be a PyTorch file of tensors. Received: {error}") from error
+
+
+def _read_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        (index,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        reader = _TensorsOnly(io.BytesIO(archive.read(index)))
+        tree = reader.load()
+        folder = index.removesuffix("data.pkl")
+        for key, storage in reader.storages.items():
+            storage.content = np.frombuffer(archive.read(f"{folder}data/{key}"), storage.dtype)
+    return _arrays(tree)
+
+
+def _read_legacy(path):
+    with open(path, "rb") as file:
+        if _TensorsOnly(file).load() != LEGACY_MAGIC:
+            raise pickle.UnpicklingError("no PyTorch file")
+        _TensorsOnly(file).load()  # version of the protocol
+        _TensorsOnly(file).load()  # machine it was written on
+        reader = _TensorsOnly(file)
+        tree = reader.load()
+        for key in _TensorsOnly(file).load():
+            count = int(np.fromfile(file, "<i8", 1)[0])
+            storage = reader.storages[key]
+            storage.content = np.fromfile(file, storage.dtype, count)
+    return _arrays(tree)
+
+
+@dataclass
+class _Storage:
+    dtype: str
+    content: np.ndarray | None = None
+
+
+@dataclass
+class _Tensor:
+    storage: _Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+    def array(self):
+        if len(self.shape) != len(self.strides) or min((self.offset, *self.shape, *self.strides)) < 0:
+            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} and strides {self.strides}")
+        last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
+        if math.prod(self.shape) and last >= len(self.storage.content):
+            raise pickle.UnpicklingError("a tensor that reaches beyond its storage")
+        content = self.storage.content[self.offset :]
+        strides = [stride * content.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(content, self.shape, strides).copy()
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """A pickle reader that knows the few names which a file of tensors needs, and nothing else."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.storages = {}
+
+    def find_class(self, module, name):
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, tuple(shape), tuple(strides))
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        raise pickle.UnpicklingError(f"the name {module}.{name}, which a file of tensors does not need")
+
+    def persistent_load(self, identity):
+        kind, dtype, key = identity[:3]
+        if kind != "storage" or dtype not in STORAGES.values():
+            raise pickle.UnpicklingError(f"a reference to {kind!r}")
+        return self.storages.setdefault(key, _Storage(dtype))
+
+
+def _arrays(tree):
+    if isinstance(tree, _Tensor):
+        return tree.array()
+    if isinstance(tree, dict):
+        return {key: _arrays(value) for key, value in tree.items()}
+    return [_arrays(value) for value in tree] if isinstance(tree, (list, tuple)) else tree

@@ -1,0 +1,156 @@
+"""Weights in files and between networks: save and load strictly, interpolate."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
+
+
+def variables(model):
+    """Return {name: variable} of a Functional model; names are layer/variable, behind the names of inner models."""
+    found = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found.update({f"{layer.name}/{name}": variable for name, variable in variables(layer).items()})
+        else:
+            for variable in layer.variables:
+                found[f"{layer.name}/{variable.path.partition('/')[2]}"] = variable
+    if len(found) != len(model.variables):
+        raise ValueError(
+            f"the variables of {model.name} must have names of their own. Received: {len(found)} names for "
+            f"{len(model.variables)} variables"
+        )
+    return found
+
+
+def save_weights(model, path):
+    """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, in one move."""
+    path, kind = Path(path), _kind(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        if kind == ".safetensors":
+            arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
+            save_file(arrays, temporary)
+        else:
+            model.save_weights(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_weights(model, path):
+    """Load a file of `save_weights` into `model`. Raises ValueError, with every difference, unless all of it fits."""
+    path, kind = Path(path), _kind(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"a weight file must exist. Received: {path}")
+    if kind == ".safetensors":
+        with safe_open(path, "np") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  not a dict
+        known = variables(model)
+        _check({name: tuple(variable.shape) for name, variable in known.items()}, shapes, f"{path} and {model.name}")
+        for name, array in load_file(path).items():
+            known[name].assign(array)
+        return
+    with tempfile.TemporaryDirectory() as folder:  # Keras names the entries of its files by their order
+        own = Path(folder) / "own.weights.h5"
+        model.save_weights(own)
+        _check(_h5_shapes(own), _h5_shapes(path), f"{path} and {model.name}")
+    model.load_weights(path)
+
+
+def interpolate(a, b, alpha):
+    """Return a new network with (1 - alpha) of the weights of `a` and alpha of those of `b`, 0 <= alpha <= 1.
+
+    Network interpolation of ESRGAN (Wang et al. 2018, section 3.4): between a PSNR network and the GAN network that was
+    fine-tuned from it. At 0 and 1 the weights are equal to the bit. Raises ValueError unless both are the same network;
+    warns where their weights have nothing in common, since the mean of separate trainings is no network.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in 0 … 1. Received: {alpha}")
+    first, second = variables(a), variables(b)
+    _check(
+        {name: tuple(v.shape) for name, v in first.items()},
+        {name: tuple(v.shape) for name, v in second.items()},
+        f"{a.name} and {b.name}",
+    )
+    if _structure(a.get_config()) != _structure(b.get_config()):
+        raise ValueError(f"{a.name} and {b.name} must be the same network. Received: equal weights, but other layers")
+    first, second = ({name: variable.numpy() for name, variable in found.items()} for found in (first, second))
+    likeness = _cosine(first, second)
+    if likeness < RELATED:
+        warnings.warn(
+            f"interpolation needs one network fine-tuned from the other; {a.name} and {b.name} have kernels "
+            f"with a cosine of {likeness:.2f}",
+            stacklevel=2,
+        )
+    blend = keras.models.clone_model(a)
+    for name, variable in variables(blend).items():
+        ends = {0: first[name], 1: second[name]}
+        variable.assign(ends[alpha] if alpha in ends else (1 - alpha) * first[name] + alpha * second[name])
+    return blend
+
+
+def differences(expected, received):
+    """List what differs between two dicts of name -> shape, a line for each name."""
+    lines = [f"missing: {name} {expected[name]}" for name in expected if name not in received]
+    lines += [f"unknown: {name} {received[name]}" for name in received if name not in expected]
+    lines += [
+        f"other shape: {name} must be {expected[name]}, is {received[name]}"
+        for name in expected
+        if name in received and expected[name] != received[name]
+    ]
+    return lines
+
+
+def _check(expected, received, what):
+    found = differences(expected, received)
+    if found:
+        raise ValueError(f"{what} must have the same weights. Received {len(found)} differences:\n" + "\n".join(found))
+
+
+def _kind(path):
+    for kind in (".weights.h5", ".safetensors"):
+        if path.name.endswith(kind):
+            return kind
+    raise ValueError(f"a weight file must end in .weights.h5 or .safetensors. Received: {path}")
+
+
+def _h5_shapes(path):
+    shapes = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: shapes.update({name: item.shape}) if isinstance(item, h5py.Dataset) else None
+        )
+    return shapes
+
+
+def _structure(config):
+    """A model's config without what two equal networks may differ in: names of models, starts, what is trained."""
+    ignored = ("trainable", "build_config", "shared_object_id")
+    if isinstance(config, dict):
+        return {
+            key: _structure(value)
+            for key, value in config.items()
+            if key not in ignored and not key.endswith("_initializer")
+        }
+    return [_structure(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
+def _cosine(first, second):
+    """The cosine between all kernels of two networks, as one vector each."""
+    product = lengths_a = lengths_b = 0.0
+    for name, kernel in first.items():
+        if kernel.ndim > 1 and name.endswith("kernel"):
+            product += float(np.vdot(kernel, second[name]))
+            lengths_a += float(np.vdot(kernel, kernel))
+            lengths_b += float(np.vdot(second[name], second[name]))
+    return product / max((lengths_a * lengths_b) ** 0.5, 1e-30)
