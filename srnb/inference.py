@@ -120,7 +120,7 @@ def _layers(upscaled, lr, alpha, grey):
             part = resize.imresize(alpha[first - above : last + 3], factor)
             layers.append(part[above * factor :][: len(strip)])
         row += len(strip)
-        yield np.concatenate(layers, axis=-1)
+        yield np.concatenate(layers, axis=-1) if len(layers) > 1 else layers[0]
 
 
 def _kind(path):

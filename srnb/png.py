@@ -54,7 +54,10 @@ def _write(file, strips, bits):
 
 def _filtered(strip, bits):
     """Return the bytes of the rows, each as differences to the pixel on the left (filter 1)."""
-    levels = np.floor(np.clip(strip, 0, 1) * np.float64(2**bits - 1) + 0.5).astype(">u2" if bits == 16 else "u1")
+    levels = np.clip(strip, 0, 1)
+    levels *= 2**bits - 1
+    levels += 0.5
+    levels = levels.astype(">u2" if bits == 16 else "u1")
     rows = np.ascontiguousarray(levels).view("u1").reshape(len(strip), -1)
     step = strip.shape[2] * bits // 8
     filtered = np.empty((rows.shape[0], rows.shape[1] + 1), "u1")
