@@ -133,39 +133,44 @@ def _sinc(cutoff, size=KERNEL_SIZE):
 
 def _filter(picture, kernel):
     """Convolve (H, W, C) with a square kernel, mirrored at the border without repeating the edge."""
+    from scipy import fft
+
     margin = kernel.shape[0] // 2
     index = [np.pad(np.arange(n), margin, mode="reflect" if n > 1 else "edge") for n in picture.shape[:2]]
-    padded = picture[index[0]][:, index[1]]
-    size = padded.shape[:2]
-    spectrum = np.fft.rfft2(padded, axes=(0, 1)) * np.fft.rfft2(kernel, size)[..., None]
-    return np.fft.irfft2(spectrum, size, axes=(0, 1))[2 * margin :, 2 * margin :].astype(np.float32)
+    planes = np.ascontiguousarray(picture[index[0]][:, index[1]].transpose(2, 0, 1))
+    size = [fft.next_fast_len(n, real=True) for n in planes.shape[1:]]
+    spectrum = fft.rfft2(planes, size) * fft.rfft2(kernel.astype(np.float32), size)
+    inside = [slice(2 * margin, n) for n in planes.shape[1:]]
+    return fft.irfft2(spectrum, size)[:, *inside].transpose(1, 2, 0)
 
 
 def _interpolate(picture, height, width, name):
     """Resize (H, W, C) to any size without antialiasing, as torch.nn.functional.interpolate does it."""
-    rows, columns = _interpolation(picture.shape[0], height, name), _interpolation(picture.shape[1], width, name)
-    return np.matmul(columns, np.tensordot(rows, picture, 1)).astype(np.float32)
+    for size in (height, width):  # rows, turn, what were the columns, turn back
+        taps, weights = _taps(picture.shape[0], size, name)
+        parts = (weights[:, k, None, None] * picture[taps[:, k]] for k in range(taps.shape[1]))
+        picture = sum(parts).swapaxes(0, 1)
+    return picture
 
 
-def _interpolation(n, m, name):
-    """Return the weights (m, n)."""
-    i, weights = np.arange(m), np.zeros((m, n), np.float32)
+def _taps(n, m, name):
+    """Return which of n inputs make each of m outputs, (m, taps), and their weights."""
+    i = np.arange(m)
     if name == "area":
-        j = np.arange(n)
-        inside = (j >= (i * n // m)[:, None]) & (j < (-(-(i + 1) * n // m))[:, None])
-        return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
-    u = (i + 0.5) * n / m - 0.5
-    if name == "bilinear":
-        u = u.clip(0, n - 1)
-        taps = np.floor(u)[:, None] + np.arange(2)
-        values = 1 - abs(u[:, None] - taps)
+        first, last = i * n // m, -(-(i + 1) * n // m)
+        taps = first[:, None] + np.arange((last - first).max())
+        weights = (taps < last[:, None]) / (last - first)[:, None]
     else:
-        taps = np.floor(u)[:, None] + np.arange(-1, 3)
+        u = (i + 0.5) * n / m - 0.5
+        if name == "bilinear":
+            u = u.clip(0, n - 1)
+        taps = np.floor(u)[:, None].astype(int) + (np.arange(2) if name == "bilinear" else np.arange(-1, 3))
         x = abs(u[:, None] - taps)
-        near, far = (1.25 * x - 2.25) * x * x + 1, ((-0.75 * x + 3.75) * x - 6) * x + 3  # a = -0.75
-        values = np.where(x <= 1, near, far)
-    np.add.at(weights, (i[:, None], taps.astype(int).clip(0, n - 1)), values)
-    return weights
+        if name == "bilinear":
+            weights = 1 - x
+        else:  # Keys' cubic, a = -0.75
+            weights = np.where(x <= 1, (1.25 * x - 2.25) * x * x + 1, ((-0.75 * x + 3.75) * x - 6) * x + 3)
+    return taps.clip(0, n - 1), weights.astype(np.float32)
 
 
 def _noise(picture, sigma, poisson, generator):

@@ -114,10 +114,10 @@ def test_interpolation_equals_its_definitions(hr):
         np.testing.assert_allclose(
             degrade._interpolate(picture, 70, 131, "bilinear")[..., channel], expected, atol=1e-5
         )
-    # Keys' kernel with a = -0.75 half-way between samples: (a/8, 1/2 - a/8) mirrored
-    np.testing.assert_allclose(
-        degrade._interpolation(8, 16, "bicubic")[7, 2:6], [-0.1055, 0.8789, 0.2617, -0.0352], atol=1e-4
-    )
+    # Keys' cubic with a = -0.75 a quarter away from a sample, by hand
+    taps, weights = degrade._taps(8, 16, "bicubic")
+    assert taps[7].tolist() == [2, 3, 4, 5]
+    np.testing.assert_allclose(weights[7], [-0.1055, 0.8789, 0.2617, -0.0352], atol=1e-4)
 
 
 def test_noise_is_as_strong_as_asked(hr):

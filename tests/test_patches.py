@@ -257,7 +257,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     before = process.memory_info().rss
     source = make(tmp_path, patch_size=96, batch_size=16)
     stream = source.stream()
-    for _ in range(40):
+    for _ in range(12):
         next(stream)
     stream.close()
     assert process.memory_info().rss - before < 100e6 and process.memory_info().rss < 1.5 * 2**30

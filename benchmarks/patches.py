@@ -1,0 +1,57 @@
+"""Patch pairs a second from shards: LR on the fly and prepared, by number of threads; and the memory it takes.
+
+Pairs per CPU second tell the same on a machine that has other work to do.
+
+.venv/bin/python benchmarks/patches.py [folder of photographs]
+"""
+
+import itertools
+import sys
+import tempfile
+import time
+
+import psutil
+
+from srnb import datasets, patches
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else "sample"
+    photographs = datasets.photographs(folder)
+    with tempfile.TemporaryDirectory() as shards:
+        start = time.perf_counter()
+        patches.prepare(photographs, shards, scale=4)
+        print(f"{len(photographs)} photographs prepared in {time.perf_counter() - start:.1f} s")
+        print(f"{'HR patch':>9} {'LR':>22} {'threads':>8} {'pairs/s':>8} {'per CPU second':>15} {'MiB':>6}")
+        cases = (
+            (96, "bicubic", False),
+            (96, "bicubic", True),
+            (192, "bicubic", False),
+            (96, "blur-bicubic", False),
+            (96, "realesrgan", False),
+        )
+        for (size, degradation, prepared), workers in itertools.product(cases, (1, 2)):
+            source = patches.Patches(
+                shards,
+                patch_size=size,
+                scale=4,
+                batch_size=16,
+                seed=0,
+                degradation=degradation,
+                prepared=prepared,
+            )
+            stream = source.stream(workers=workers)
+            next(stream)
+            start, used, count = time.perf_counter(), time.process_time(), 0
+            while time.perf_counter() - start < 2:
+                next(stream)
+                count += 16
+            rate, worth = count / (time.perf_counter() - start), count / (time.process_time() - used)
+            stream.close()
+            label = f"{degradation}, {'prepared' if prepared else 'on the fly'}"
+            memory = psutil.Process().memory_info().rss / 2**20
+            print(f"{size:>9} {label:>22} {workers:>8} {rate:>8.0f} {worth:>15.0f} {memory:>6.0f}")
+
+
+if __name__ == "__main__":
+    main()
