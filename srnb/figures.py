@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from srnb.metrics import METRICS
 
@@ -73,19 +74,17 @@ def perception_distortion(points, *, line=()):
 
     `line` names models to be joined in this order: a network, its interpolations, the other network.
     """
-    figure, axis = new(5.4, 3.8)
+    figure, axis = new(5.8, 3.6)
     axis.plot(*points.loc[list(line)].to_numpy().T, color="grey", linewidth=1, zorder=1)
-    colours = iter(COLOURS * len(points))
-    for name, row in points.iterrows():
-        if name in line[1:-1]:
-            axis.scatter(*row, s=18, color="grey", zorder=2)
-            axis.annotate(name, tuple(row), xytext=(-5, -9), textcoords="offset points", fontsize=7, ha="right")
-        else:
-            axis.scatter(*row, s=48, color=next(colours), zorder=3)
-            axis.annotate(name, tuple(row), xytext=(6, 5), textcoords="offset points", fontsize=9)
+    between = points.loc[list(line[1:-1])]
+    for (name, row), colour in zip(points.drop(between.index).iterrows(), COLOURS * len(points), strict=False):
+        axis.scatter(*row, s=54, color=colour, label=name, zorder=3)
+    if len(between):
+        axis.scatter(*between.to_numpy().T, s=18, color="grey", label="between", zorder=2)
     axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
     axis.set_ylabel(label(points.columns[1]), fontsize=9)
-    axis.margins(0.25)
+    axis.margins(0.15)
+    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -194,6 +193,9 @@ def content(table):
         for row in rows.head(40).itertuples():
             axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=6)
     axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_locator(NullLocator())
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
