@@ -100,7 +100,7 @@ def _complete(url, part, target, progress, wait):
                 raise ConnectionError(f"{error}. Put the file at {target} by hand, then try again") from error
             reason = error
         except requests.RequestException as error:
-            reason = error
+            reason = str(error).rsplit("Caused by ", 1)[-1]
     raise ConnectionError(
         f"{url} must be reachable ({reason}). Without a network put the file at {target}, then try again"
     )

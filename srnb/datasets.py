@@ -32,6 +32,21 @@ def names():
     return ["sample", *SETS, *_own()]
 
 
+def overview():
+    """Return {name: (photographs by split, where or None, licence)} of every known set."""
+    table = {
+        "sample": ({split: len(files) for split, files in SAMPLE.items()}, "installed packages", "see data/README.md")
+    }
+    for name in names()[1:]:
+        entry = SETS.get(name, {"count": {}, "licence": "your own"})
+        try:
+            place = str(locate(name))
+        except FileNotFoundError:
+            place = None
+        table[name] = entry["count"], place, entry["licence"]
+    return table
+
+
 def photographs(name, split="all"):
     """Return the HR files of a set or of a folder, sorted.
 

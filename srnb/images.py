@@ -2,13 +2,11 @@
 
 `read` decides by the content of a file and its declared depth, never by its name or its largest value; 16-bit files
 keep 16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason.
-JPEG, WebP, AVIF and others carry no checksum: a damaged file that still decodes cannot be told from a picture. PNG does
-and it is checked here.
+JPEG, WebP, AVIF and others carry no checksum: a damaged file that still decodes cannot be told from a picture. That of
+PNG is checked.
 """
 
-import os
 import struct
-import uuid
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from srnb import decoding
+from srnb import decoding, png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif")
 MAX_PIXELS = 200_000_000  # a 14000x14000 picture; what claims more is taken for a decompression bomb
@@ -47,8 +45,8 @@ def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
         ) from error  # what decoders trip over
 
 
-def problems(paths, *, max_pixels=MAX_PIXELS):
-    """Return {path: reason} of the files that `read` refuses."""
+def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
+    """Return {path: reason} of the files that `read` refuses; `progress(done)` is called after each."""
 
     def problem(path):
         try:
@@ -56,8 +54,14 @@ def problems(paths, *, max_pixels=MAX_PIXELS):
         except (ValueError, FileNotFoundError) as error:
             return str(error)
 
+    found = {}
     with ThreadPoolExecutor() as pool:
-        return {path: reason for path, reason in zip(paths, pool.map(problem, paths), strict=True) if reason}
+        for done, (path, reason) in enumerate(zip(paths, pool.map(problem, paths), strict=True), 1):
+            if reason:
+                found[path] = reason
+            if progress:
+                progress(done)
+    return found
 
 
 def find(folder):
@@ -102,38 +106,6 @@ def write(path, image, *, bits=8):
 
     The file appears under its name only when it is complete.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"an image is written as .png, without loss. Received: {path}")
-    if bits not in (8, 16):
-        raise ValueError(f"`bits` must be 8 or 16. Received: bits={bits}")
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"`image` must be (H, W, 3). Received: shape={image.shape}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        if bits == 8:
-            Image.fromarray(to_uint8(image)).save(temporary, format="PNG")
-        else:
-            image = from_uint8(image) if image.dtype == np.uint8 else image
-            array = np.floor(np.clip(image.astype(np.float64), 0, 1) * 65535 + 0.5).astype(">u2")
-            temporary.write_bytes(_png16(array))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _png16(array):
-    """Encode big-endian uint16 (H, W, 3) as PNG, each row as differences to its left neighbours (filter 1)."""
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    height, width = array.shape[:2]
-    rows = array.view(np.uint8).reshape(height, width * 6)
-    filtered = np.ones((height, 1 + width * 6), np.uint8)
-    filtered[:, 1:7] = rows[:, :6]
-    filtered[:, 7:] = rows[:, 6:] - rows[:, :-6]
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(filtered.tobytes())) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    png.write(path, [from_uint8(image) if image.dtype == np.uint8 else image], bits=bits)

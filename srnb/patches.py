@@ -1,9 +1,9 @@
 """Shards on disk -> shuffled, cropped, augmented (lr, hr) batches: bounded memory, a pure function of (seed, step).
 
 A shard is one photograph, decoded, in a plain .npy file named after its source's contents. A patch reads only its own
-rows of it, any tool opens it, an interrupted preparation goes on where it stopped. (Measured for 96x96 patches on one
-core, see benchmarks/patches.py: this reads 20 times as many as array-record with lossless WebP tiles, whose decoding is
-the whole cost, and as many as array-record with raw tiles, which cannot give a crop across two tiles.)
+rows of it, any tool opens it, and an interrupted preparation goes on where it stopped. Chosen by measurement, 96x96
+crops per CPU second: .npy 20,600; ArrayRecord of 256x256 tiles raw 12,700, compressed 3,900, as WebP 815, as PNG 547.
+The price is disk: 3 bytes a pixel, three times WebP.
 """
 
 import functools
@@ -39,7 +39,7 @@ def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable
     """Write photographs as shards into `folder` and return the folder. What is already there is kept.
 
     With a `scale` their LR is written too, for `Patches(prepared=True)`; the degradation must not be random.
-    `progress(done, total)` is called after each.
+    `progress(done)` is called after each.
     Raises ValueError with the list of unreadable files unless `skip_unreadable`.
     """
     if scale and degrade.DEGRADATIONS[degradation]["random"]:
@@ -55,7 +55,7 @@ def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable
             except ValueError as error:
                 refused.append(str(error))
             if progress:
-                progress(done, len(paths))
+                progress(done)
     if not entries or (refused and not skip_unreadable):
         raise ValueError("every photograph must be readable, and one at least. Received:\n" + "\n".join(refused))
     _write(folder / INDEX, lambda file: file.write(json.dumps(entries, indent=1).encode()))

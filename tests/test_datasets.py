@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from srnb import archives, datasets, images
+from srnb import archives, cli, datasets, images
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +227,22 @@ def test_added_folder_has_a_name(tmp_path):
     for name, folder in (("Set5", tmp_path / "holiday"), ("other", tmp_path / "nowhere")):
         with pytest.raises((ValueError, FileNotFoundError), match="Received"):
             datasets.add(name, folder)
+
+
+def test_data_commands(small_div2k, tmp_path):
+    def srnb(*arguments):
+        result = CliRunner().invoke(cli.main, ["data", *map(str, arguments)])
+        return result.exit_code, result.output
+
+    assert "not here" in srnb("list")[1] and "person by person" in srnb("fetch", "Manga109")[1]
+    code, output = srnb("fetch", "DIV2K", "--scale", 2)
+    assert code == 0 and "train.zip: " in output and output.endswith("DIV2K\n")
+    assert srnb("check", "DIV2K") == (0, "DIV2K is whole: 3 photographs\n")
+    photograph(tmp_path / "holiday" / "one.png")
+    assert srnb("add", "mine", tmp_path / "holiday") == (0, "mine has 1 photographs\n")
+    (tmp_path / "holiday" / "one.png").write_bytes(b"")
+    code, output = srnb("check", "mine")
+    assert code == 1 and "one.png: the file is empty" in output
 
 
 def test_unknown_and_local_only_sets_say_what_to_do():
