@@ -70,9 +70,12 @@ def photographs(name, split="all"):
         parts = [part for part in entry["parts"] if split in ("all", *SETS[part]["count"])]
         return [path for part in parts for path in photographs(part, split)]
     root = locate(name)
-    folders = [root / entry[s] for s in entry["count"] if split in ("all", s) and s in entry]
-    if not folders or not all(folder.is_dir() for folder in folders):
+    folders = [root / entry[part] for part in entry["count"] if split in ("all", part) and part in entry]
+    if len(entry["count"]) == 1 and not any(folder.is_dir() for folder in folders):
         folders = [_high(root)]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise FileNotFoundError(f"{name} must have {', '.join(missing)}: `srnb data fetch {name}`. Received: no folder")
     return [path for folder in folders for path in images.find(folder)]
 
 
@@ -225,12 +228,15 @@ def require_disjoint(train, test):
     both = overlap(train, test)
     if both:
         names = ", ".join(f"{Path(a).name} = {Path(b).name}" for a, b in both)
-        raise ValueError(f"no photograph may be both trained and tested on. Received: {names}")
+        raise ValueError(f"no photograph may be both trained and tested on; remove one of each. Received: {names}")
 
 
-def _high(root, scale=4):
-    """Return the folder of HR; where HR is cropped per scale, that of the scale."""
-    if any((root / "HR").glob("X[0-9]")) and not (root / "HR" / f"X{scale}").is_dir():
+def _high(root, scale=None):
+    """Return the folder of HR; where HR is cropped per scale, that of the scale, or of the largest."""
+    cropped = sorted((root / "HR").glob("X[0-9]"))
+    if cropped and scale is None:
+        return cropped[-1]
+    if cropped and root / "HR" / f"X{scale}" not in cropped:
         raise FileNotFoundError(f"{root / 'HR'} must have a folder for the scale. Received: no X{scale}")
     return next((folder for folder in (root / "HR" / f"X{scale}", root / "HR") if folder.is_dir()), root)
 

@@ -190,7 +190,7 @@ def content(table):
     figure, axis = new(6.4, 3.4)
     for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
         axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)
-        for row in rows.head(40).itertuples():
+        for row in rows.itertuples() if len(table) <= 40 else ():
             axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=6)
     axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

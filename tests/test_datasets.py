@@ -229,6 +229,23 @@ def test_added_folder_has_a_name(tmp_path):
             datasets.add(name, folder)
 
 
+def test_half_a_set_is_not_taken_for_the_other_half(small_div2k, data):
+    datasets.fetch("DIV2K")
+    (data / "DIV2K" / "DIV2K_valid_HR").rename(data / "elsewhere")
+    assert len(datasets.photographs("DIV2K", "train")) == 2
+    for split in ("test", "all"):
+        with pytest.raises(FileNotFoundError, match="DIV2K_valid_HR"):
+            datasets.photographs("DIV2K", split)
+
+
+def test_pictures_of_a_benchmark_may_lie_flat(data, monkeypatch):
+    monkeypatch.delenv("SRNB_DATA", raising=False)
+    photograph(data / "Set5" / "baby.png")
+    assert datasets.pairs("Set5", scale=3) == [(data / "Set5" / "baby.png", None)]
+    photograph(data / "Set14" / "HR" / "X2" / "baboon.png")
+    assert [path.name for path in datasets.photographs("Set14")] == ["baboon.png"]
+
+
 def test_data_commands(small_div2k, tmp_path):
     def srnb(*arguments):
         result = CliRunner().invoke(cli.main, ["data", *map(str, arguments)])

@@ -1,5 +1,6 @@
 """Shards and batches: what a batch is made of, that only (seed, step) decides it, that memory stays bounded."""
 
+import io
 import json
 import math
 import subprocess
@@ -243,14 +244,14 @@ def test_a_cut_shard_is_refused(tmp_path):
 
 def test_memory_does_not_grow_with_the_data(tmp_path):
     """20 GB of (sparse) shards; batches from everywhere in them cost less than 100 MB."""
-    shape, entries = (1356, 2040, 3), []
-    np.save(tmp_path / "0.npy", np.zeros(shape, np.uint8))
-    header = (tmp_path / "0.npy").read_bytes()[:128]
-    for i in range(2420):
+    shape, entries = (13560, 2040, 3), []
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for i in range(242):
         with (tmp_path / f"{i}.npy").open("wb") as shard:
-            shard.write(header)
-            shard.truncate(128 + math.prod(shape))
-        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": 128, "shape": shape})
+            shard.write(header.getvalue())
+            shard.truncate(shard.tell() + math.prod(shape))
+        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape})
     (tmp_path / patches.INDEX).write_text(json.dumps(entries))
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) > 20e9
     process = psutil.Process()
