@@ -1,12 +1,12 @@
 """A fair table: every model on every picture, one row per number, bicubic always among them."""
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy import ndimage
 
 from srnb import degrade, images, inference, resize
@@ -103,6 +103,8 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0):
     files of a pair do not fit together.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
+    stems = Counter(hr.stem for hr, _ in pairs)
+    names = {hr: hr.stem if stems[hr.stem] == 1 else f"{hr.parent.name}/{hr.name}" for hr, _ in pairs}
     methods = {"bicubic": lambda lr: bicubic(lr, scale)}
     for name, model in models.items():
         methods[name] = model if not isinstance(model, keras.Model) else lambda lr, m=model: inference.upscale(m, lr)
@@ -122,8 +124,8 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0):
             start = time.perf_counter()
             sr[name] = images.from_uint8(images.to_uint8(method(lr)))
             seconds[name] = time.perf_counter() - start
-        grey = any(Image.open(path).mode in ("1", "L", "LA", "I;16") for path in (hr_path, lr_path) if path)
-        yield {"image": hr_path.stem, "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
+        grey = any(inference.kind(path)[0] for path in (hr_path, lr_path) if path)
+        yield {"image": names[hr_path], "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
 
 
 def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="luma"):
@@ -142,8 +144,8 @@ def tabulate(pictures, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="l
         note = f"; {GREY[grey]}" if picture["grey"] else ""
         for model, sr in picture["sr"].items():
             row = {"model": model, "dataset": dataset, "image": picture["image"]}
+            shown = [to_grey(each) if as_luma else each for each in (sr, hr, lr)]
             for metric in metrics:
-                shown = [to_grey(each) for each in (sr, hr, lr)] if as_luma else (sr, hr, lr)
                 value = measure(metric, shown[0], hr=shown[1], lr=shown[2], border=edge)
                 protocol = METRICS[metric].protocol.format(border=edge) + note
                 rows.append(row | {"metric": metric, "protocol": protocol, "value": value})

@@ -12,6 +12,7 @@ from srnb import backend, images, models, png, resize, runs
 from srnb.metrics import grey as to_grey
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
+LARGE = 192**2  # LR pixels from which on a network is compiled for one picture: it then keeps fewer maps in memory
 
 
 def load(path):
@@ -45,7 +46,8 @@ def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, 
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 
     A picture larger than a tile goes through the network in tiles of `tile` pixels of `lr` (0: whole), each seen with
-    `overlap` pixels around it. By default these cover the network's receptive field, and tiles change nothing.
+    `overlap` pixels around it. By default these cover the network's receptive field, and tiles change nothing; a
+    network whose field has no bounds (attention, pooling over the picture) then takes the picture whole.
     `ensemble=True` takes the mean over the eight flips and turns of the picture (Lim et al. 2017). `batch_size` tiles
     go through the network together. `progress(done, total)` is called after each batch of tiles.
     `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3).
@@ -63,11 +65,12 @@ def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, p
             f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1. "
             f"Received: {tile}, {overlap}, {batch_size}"
         )
-    tile = tile or max(lr.shape)
-    if overlap is None:
-        overlap = models.receptive_field(model) // 2 if max(lr.shape) > tile else 0
-    (rows, height), (columns, width) = (_windows(length, tile, overlap + BLEND // 2) for length in lr.shape[:2])
-    forward, done, carry = _forward(model, compiled=len(rows) * len(columns) > 1), 0, None
+    if tile and overlap is None and max(lr.shape) > tile:
+        overlap = _reach(model)
+    tile = tile if overlap is not None else max(lr.shape)
+    (rows, height), (columns, width) = (_windows(length, tile, (overlap or 0) + BLEND // 2) for length in lr.shape[:2])
+    forward = _forward(model, compiled=len(rows) * len(columns) > 1 or height * width > LARGE)
+    done, carry = 0, None
     for *row, top in rows:
         canvas = None
         for first in range(0, len(columns), batch_size):
@@ -98,7 +101,7 @@ def upscale_file(model, source, target, **options):
     result is upright and sRGB. Raises what `images.read` raises.
     """
     lr = images.read(source, background=(0, 0, 0))
-    grey, transparent, bits = _kind(source)
+    grey, transparent, bits = kind(source)
     alpha = None
     if transparent:  # over black it reads colour * alpha, over white 1 - alpha more
         alpha = np.clip(1 - (images.read(source, background=(1, 1, 1)) - lr)[..., :1], 0, 1)
@@ -123,12 +126,20 @@ def _layers(upscaled, lr, alpha, grey):
         yield np.concatenate(layers, axis=-1) if len(layers) > 1 else layers[0]
 
 
-def _kind(path):
+def kind(path):
     """Return whether an image file is grey, whether it is transparent, and its bits per channel: 8 or 16."""
     with Image.open(path) as picture:  # images.read has taken it
         mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
         transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
         return mode in ("1", "L", "LA", "La") or mode[0] == "I", transparent, 16 if "16" in mode + layout else 8
+
+
+def _reach(model):
+    """Return the overlap at which tiles change nothing, or None where every pixel counts for all."""
+    try:
+        return models.receptive_field(model) // 2
+    except ValueError:
+        return None
 
 
 def _windows(length, tile, margin):
@@ -146,7 +157,7 @@ def _windows(length, tile, margin):
 
 
 def _share(first, last, start, length, factor):
-    """Return where a share lies in the upfactord picture and in its window (slices), and how it fades at its ends."""
+    """Return where a share lies in the upscaled picture and in its window (slices), and how it fades at its ends."""
     low, high = max(first - BLEND // 2, 0), min(last + BLEND // 2, length)
     position = low + (np.arange((high - low) * factor, dtype="float32") + 0.5) / factor
     fade = np.ones(len(position), "float32")
@@ -168,9 +179,13 @@ def _forward(model, *, compiled):
 
     if not isinstance(model, keras.Model):
         return lambda batch: checked(model(batch))
+
+    def infer(batch):
+        return model(batch, training=False)
+
     if not compiled:
-        return lambda batch: checked(model(batch, training=False))
-    step = backend.compile_step(lambda batch: model(batch, training=False), model.variables)
+        return lambda batch: checked(infer(batch))
+    step = backend.compile_step(infer, model.variables)
 
     def forward(batch):
         try:

@@ -126,6 +126,14 @@ def test_the_table_is_tidy_and_bicubic_is_in_it(photographs):
     assert set(table["metric"]) == {"psnr_y", "lr_consistency", "seconds_per_megapixel"} <= set(metrics.METRICS)
 
 
+def test_photographs_of_one_name_stay_two(photographs, tmp_path):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "photograph0.png"
+    twin.write_bytes(photographs[1][0].read_bytes())
+    names = [scene["image"] for scene in evaluation.pictures({}, [*photographs[:2], (twin, None)], scale=4)]
+    assert names == [f"{tmp_path.name}/photograph0.png", "photograph1", "other/photograph0.png"]
+
+
 def test_files_that_do_not_fit_are_refused_by_name(photographs):
     (first, _), (second, _), *_ = photographs
     with pytest.raises(ValueError, match=r"photograph1\.png must be .*photograph0\.png made 4 times smaller"):

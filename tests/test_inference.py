@@ -45,6 +45,15 @@ def test_the_receptive_field_is_not_larger_than_it_must_be(network, lr):
     assert np.abs(short - whole).max() > 1e-5
 
 
+def test_a_network_that_sees_everything_takes_the_picture_whole(lr):
+    inputs = keras.Input((None, None, 3))
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(inputs)
+    network = keras.Model(inputs, keras.layers.UpSampling2D(2)(keras.layers.Subtract()([inputs, mean])))
+    whole = inference.upscale(network, lr, tile=0)
+    np.testing.assert_allclose(inference.upscale(network, lr, tile=16), whole, atol=1e-6)
+    assert np.abs(inference.upscale(network, lr, tile=16, overlap=0) - whole).max() > 1e-3
+
+
 def test_short_overlaps_fade_instead_of_leaving_a_seam():
     def shifted(batch):  # each window comes out in another brightness: the worst seam
         return np.full((*batch.shape[:1], *(2 * n for n in batch.shape[1:3]), 3), batch.mean(), "float32")
