@@ -1,0 +1,53 @@
+"""The whole workbook, headless and small: `srnb run --preset smoke` leaves what a run folder must hold."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from papermill.utils import chdir
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    command = [sys.executable, "-m", "srnb.cli", "run", "--preset", "smoke", "--results", str(folder)]
+    with chdir(folder):  # a user may stand anywhere
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(folder / "smoke" / "report" / "index.html") in done.stdout
+    return folder
+
+
+def test_every_notebook_and_variation_comes_to_its_end(results):
+    record = json.loads((results / "smoke" / "run.json").read_text())
+    assert [state["status"] for state in record["notebooks"].values()] == ["complete"] * 5
+    assert sorted(path.parent.name for path in results.glob("*/DONE")) == ["smoke", "smoke-no-adversarial"]
+
+
+def test_the_table_holds_every_model_photograph_and_metric(results):
+    table = pd.read_csv(results / "smoke" / "metrics.csv")
+    assert list(table) == ["run", "model", "dataset", "image", "metric", "protocol", "value"]
+    assert {"bicubic", "pretrained", "gan"} <= set(table["model"])
+    assert {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips_alex"} <= set(table["metric"])
+    counts = table.groupby(["model", "metric"]).size()
+    assert counts.nunique() == 1
+    assert table["value"].notna().all()
+
+
+def test_the_log_carries_every_term_unweighted(results):
+    records = [json.loads(line) for line in (results / "smoke" / "log.jsonl").read_text().splitlines()]
+    gan = next(record for record in records if record["stage"] == "gan")
+    assert {"pixel", "perceptual", "adversarial", "discriminator", "learning_rate", "images_per_second"} <= set(gan)
+
+
+def test_the_report_asks_for_nothing_outside_itself(results):
+    page = (results / "smoke" / "report" / "index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    for attribute in ('src="http', "src='http", 'href="http', "url(http", "import("):
+        assert attribute not in page
