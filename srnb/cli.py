@@ -29,6 +29,8 @@ def main():
     srnb run 01 02 -p steps 500       two notebooks, one parameter changed
     srnb run --resume sample          go on where a run stopped
     srnb runs                         all runs side by side
+    srnb upscale photo.jpg --model sample --out large
+    srnb evaluate --model sample --sets Set5,Set14
 
     `srnb COMMAND --help` says more.
     """
