@@ -14,7 +14,7 @@ FORMATS = {
 }
 
 
-def export(model, path, *, format="onnx"):
+def write(model, path, *, format="onnx"):
     """Write `model` to `path` for inference, for any number of pictures of any height and width.
 
     "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter is told the size with

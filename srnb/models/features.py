@@ -54,7 +54,7 @@ def lpips_taps(net):
 
 
 def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False):
-    """Build a frozen network from images (N, H, W, 3) in [0, 1] to the list of the maps named by `taps`.
+    """Build a frozen network from images (N, H, W, 3) in [0, 1] to the maps named by `taps`, a list for two or more.
 
     `before_activation` taps the convolution instead of the ReLU behind it: ESRGAN's choice, where SRGAN takes the ReLU.
     Nothing behind the deepest tap is built. Raises ValueError for names the network does not have.

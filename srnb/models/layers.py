@@ -38,7 +38,7 @@ class Interpolation(keras.layers.Layer):
     """Enlarge (N, H, W, C) to (N, factor H, factor W, C); beyond the edge is the pixel at the edge.
 
     "nearest"; "bilinear" as PyTorch's (align_corners=False); "bicubic" with the kernel of Keys 1981 and a = -0.5, as
-    MATLAB. Of Keras' UpSampling2D the last two fail inside a TensorFlow graph of unknown size and have edges that differ
+    MATLAB. Of Keras' UpSampling2D the last two fail inside a TensorFlow graph of unknown size, with edges that differ
     between backends; the first loses the number of channels in a LiteRT export.
     """
 

@@ -83,7 +83,7 @@ NAMES = {
         r"conv_4": "conv9",
     },
 }
-# what follows from the rest: the mean colour of EDSR-PyTorch, which our spec holds; the second vector of a spectral norm
+# follows from the rest: the mean colour of EDSR-PyTorch, which our spec holds; the second vector of a spectral norm
 REDUNDANT = re.compile(r"(sub|add)_mean\.(weight|bias)|.*\.weight_u")
 
 

@@ -33,7 +33,7 @@ def variables(model):
 
 def save_weights(model, path):
     """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, in one move."""
-    path, kind = Path(path), _kind(path)
+    path, kind = Path(path), _kind(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -49,7 +49,7 @@ def save_weights(model, path):
 
 def load_weights(model, path):
     """Load a file of `save_weights` into `model`. Raises ValueError, with every difference, unless all of it fits."""
-    path, kind = Path(path), _kind(path)
+    path, kind = Path(path), _kind(Path(path))
     if not path.is_file():
         raise FileNotFoundError(f"a weight file must exist. Received: {path}")
     if kind == ".safetensors":

@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from srnb import models
+from srnb.models import export
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Bilinear skip, pixel shuffle, nearest: what makes sizes dynamic."""
+    spec = {"scale": 2, "body": {"add": "k3n8s1 prelu nearest2 k3n12s1 shuffle2 k3n3s2", "skip": "bilinear"}}
+    return models.build(spec)
+
+
+def pictures():
+    return [np.random.default_rng(0).random((1, height, 9, 3), dtype=np.float32) for height in (6, 11)]
+
+
+def check(network, run):
+    for picture in pictures():
+        np.testing.assert_allclose(run(picture), keras.ops.convert_to_numpy(network(picture)), atol=1e-4)
+
+
+def test_saved_model_takes_any_size(network, tmp_path):
+    tensorflow = pytest.importorskip("tensorflow")
+    for _ in range(2):  # once more over the first
+        export.write(network, tmp_path / "net", format="saved_model")
+    loaded = tensorflow.saved_model.load(tmp_path / "net")
+    check(network, lambda picture: loaded.serve(picture).numpy())
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="Keras writes LiteRT from TensorFlow only")
+def test_litert_takes_any_size(network, tmp_path):
+    tensorflow = pytest.importorskip("tensorflow")
+    export.write(network, tmp_path / "net.tflite", format="litert")
+    interpreter = tensorflow.lite.Interpreter(str(tmp_path / "net.tflite"))
+
+    def run(picture):
+        entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+        interpreter.resize_tensor_input(entry, picture.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry, picture)
+        interpreter.invoke()
+        return interpreter.get_tensor(result)
+
+    check(network, run)
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="Keras writes ONNX through tf2onnx here")
+def test_onnx_takes_any_size(network, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs the extra `export`")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    export.write(network, tmp_path / "net.onnx", format="onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    check(network, lambda picture: session.run(None, {session.get_inputs()[0].name: picture})[0])
+
+
+def test_what_cannot_be_exported(network, tmp_path):
+    with pytest.raises(ValueError, match=r"format must be one of onnx, saved_model, litert. Received: 'pdf'"):
+        export.write(network, tmp_path / "net.pdf", format="pdf")
+    with pytest.raises(ValueError, match=r"an export as onnx must end in .onnx"):
+        export.write(network, tmp_path / "net", format="onnx")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match="must go to a new folder or an earlier export"):
+        export.write(network, tmp_path / "mine", format="saved_model")

@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+
+from srnb import models
+from srnb.models import zoo
+
+# papers.md 1, 2, 7, 9, worked out from the papers' figures; SRCNN, patch discriminator: their authors' own counts
+TRAINABLE = {
+    "srcnn": 8_129,
+    "vdsr": 665_921,
+    "edsr": 43_089_923,
+    "edsr_baseline": 1_517_571,
+    "srresnet": 1_550_659,
+    "msrresnet": 1_517_571,
+    "rrdb": 16_697_987,
+    "rcan": 15_592_355,
+    "srgan_discriminator": 23_565_505,
+    "esrgan_discriminator": 14_499_401,
+    "unet_sn_discriminator": 4_376_897,
+}
+TINY = {
+    "srcnn": {"width": 4},
+    "vdsr": {"width": 4, "blocks": 2},
+    "drrn": {"width": 4, "blocks": 2},
+    "edsr": {"width": 4, "blocks": 1},
+    "edsr_baseline": {"width": 4, "blocks": 1},
+    "srresnet": {"width": 4, "blocks": 1},
+    "msrresnet": {"width": 4, "blocks": 1},
+    "rrdb": {"width": 4, "blocks": 1, "growth": 2},
+    "rcan": {"width": 16, "blocks": 1, "groups": 1},
+    "asrgan_generator": {"width": 8, "blocks": 1},
+}
+
+
+def run(model, picture, **options):
+    return keras.ops.convert_to_numpy(model(picture, **options))
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_parameters_are_those_of_the_paper(name):
+    luma = {"channels": 1} if name in ("srcnn", "vdsr") else {}
+    assert models.cost(name, **luma)["trainable"] == TRAINABLE[name]
+
+
+def test_more_parameter_counts():
+    assert models.cost("rrdb", blocks=16)["trainable"] == 11_662_019
+    assert models.cost("srresnet")["parameters"] == 1_554_883  # with BatchNorm's moving statistics
+    assert models.cost("srgan_discriminator")["parameters"] == 23_569_217
+    # DRRN B1U25: 297K weights, whatever the number of turns; BatchNorm has its own in every turn
+    assert models.cost("drrn", channels=1, normalization="none")["trainable"] == 297_216
+    # pix2pix counts 2,764,737 without normalisation; BatchNorm adds two numbers for each of 896 maps
+    assert models.cost("patch_discriminator", normalization="none")["trainable"] == 2_764_737
+    assert models.cost("patch_discriminator")["trainable"] == 2_764_737 + 2 * 896
+
+
+def test_receptive_fields():
+    assert models.cost("patch_discriminator")["receptive_field"] == 70  # "70x70", Isola et al. 2017
+    body = {"body": zoo.SPECS["vdsr"]["body"][1], "width": 2, "blocks": 19}
+    assert models.cost(body)["receptive_field"] == 41  # VDSR on the enlarged picture
+    assert models.cost("rcan", **TINY["rcan"])["receptive_field"] is None
+    with pytest.raises(
+        ValueError, match=r"rcan must have a bounded receptive field. Received: a network with attention"
+    ):
+        models.receptive_field(models.build("rcan", **TINY["rcan"]))
+
+
+@pytest.mark.parametrize("name", ["srcnn", "vdsr", "srresnet", "msrresnet"])
+def test_the_receptive_field_is_what_one_pixel_changes(name):
+    model = models.build(name, **TINY[name], scale=3 if name == "srcnn" else 2)
+    for weight in model.trainable_variables:  # nothing may cancel or be cut off by a ReLU
+        weight.assign(np.abs(keras.ops.convert_to_numpy(weight)) + 0.01)
+    field = models.receptive_field(model)
+    side = field + 4
+    pictures = np.zeros((2, side, side, 3), np.float32)
+    pictures[1, side // 2, side // 2] = 1
+    out = run(model, pictures)
+    scale = out.shape[1] // side
+    changed = np.nonzero(np.abs(out[1] - out[0]).max((1, 2)))[0] // scale  # pixels of the input they are part of
+    reach = max(side // 2 - changed.min(), changed.max() - side // 2)
+    assert reach == field // 2
+
+
+def test_a_bounded_field_covers_what_one_pixel_changes_behind_strides():
+    model = models.build("unet_sn_discriminator", width=2)
+    for weight in model.trainable_variables:
+        weight.assign(np.abs(keras.ops.convert_to_numpy(weight)) + 0.01)
+    field = models.receptive_field(model)
+    side = 8 * (field // 8 + 2)
+    pictures = np.zeros((2, side, side, 3), np.float32)
+    pictures[1, side // 2, side // 2] = 1
+    out = run(model, pictures)
+    changed = np.nonzero(np.abs(out[1] - out[0]).max((1, 2)))[0]
+    assert side // 2 - changed.min() <= field // 2 and changed.max() - side // 2 <= field // 2
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("scale", [3, 8])  # 2 and 4 are built elsewhere in this file
+def test_generators_enlarge_any_size(name, scale):
+    model = models.build(name, **TINY[name], scale=scale)
+    picture = np.random.default_rng(0).random((1, 5, 6, 3), dtype=np.float32)
+    out = run(model, picture)
+    assert out.shape == (1, 5 * scale, 6 * scale, 3) and np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.SPECS if "discriminator" in name])
+def test_discriminators_take_any_patch(name):
+    model = models.build(name, width=2)
+    for side in (32, 48):
+        out = run(model, np.random.default_rng(0).random((2, side, side, 3), dtype=np.float32), training=True)
+        assert out.shape[0] == 2 and out.shape[-1] == 1 and np.isfinite(out).all()
+    if name == "unet_sn_discriminator":
+        assert out.shape == (2, 48, 48, 1)
+
+
+@pytest.mark.parametrize("name", ["srresnet", "edsr_baseline", "msrresnet", "rcan"])
+def test_a_constant_picture_shows_no_grid_at_the_start(name):
+    """ICNR: away from the border every pixel of the output is the same (peers.md T22)."""
+    model = models.build(name, **TINY[name])
+    border = 4 * (models.cost(name, **TINY[name])["receptive_field"] or 21) // 2 + 4
+    out = run(model, np.full((1, 24, 24, 3), 0.5, np.float32))[0, border:-border, border:-border]
+    assert out.size and np.ptp(out, axis=(0, 1)).max() < 1e-5
+
+
+def test_starting_weights_follow_the_papers():
+    model = models.build("rrdb", blocks=2, width=32, growth=16)
+    kernel = model.get_layer("rrdb1.rdb2.grow3.conv").kernel
+    expected = 0.1 * np.sqrt(2 / (9 * kernel.shape[2]))  # He et al. 2015, times 0.1
+    assert np.std(keras.ops.convert_to_numpy(kernel)) == pytest.approx(expected, rel=0.05)
+    slope = models.build("srresnet", **TINY["srresnet"]).get_layer("prelu").alpha
+    assert slope.shape == (1, 1, 4)  # shared over the picture
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(slope), 0.25)
+
+
+def test_the_bilinear_skip_is_the_whole_picture_when_the_rest_is_silent():
+    model = models.build("srresnet", **TINY["srresnet"], skip="bilinear")
+    last = model.get_layer("conv_3")
+    last.set_weights([weight * 0 for weight in last.get_weights()])
+    picture = np.random.default_rng(0).random((1, 6, 6, 3), dtype=np.float32)
+    expected = keras.ops.convert_to_numpy(keras.ops.image.resize(picture, (24, 24), interpolation="bilinear"))
+    np.testing.assert_allclose(run(model, picture)[0, 4:-4, 4:-4], expected[0, 4:-4, 4:-4], atol=1e-5)
