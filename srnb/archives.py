@@ -75,7 +75,7 @@ def _complete(url, part, target, progress, wait):
             if attempt:
                 time.sleep(wait * 2 ** (attempt - 1))
             done = part.stat().st_size if part.exists() else 0
-            headers = {"Range": f"bytes={done}-"} if done else {}
+            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
             with requests.get(url, headers=headers, stream=True, timeout=30) as response:
                 if response.status_code == 416:  # what is there is as long as the file, or longer
                     part.unlink()

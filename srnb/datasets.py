@@ -88,12 +88,15 @@ def pairs(name, *, scale):
     if name == "sample":
         return [(path, None) for path in photographs(name, "test")]
     root, entry = locate(name), SETS.get(name, {})
-    high = root / entry["test"] if (root / entry.get("test", "?")).is_dir() else _high(root, scale)
+    if "parts" in entry:
+        return [pair for part in entry["parts"] if "test" in SETS[part]["count"] for pair in pairs(part, scale=scale)]
+    published = name in SETS and not (root / "HR").is_dir()
+    paths = photographs(name, "test") if published else images.find(_high(root, scale))
     low = [root / folder.format(scale=scale) for folder in (entry.get("lr", "?"), "LR_bicubic/X{scale}")]
     low = [folder for folder in low if folder.is_dir()]
-    hr = {path.stem: path for path in images.find(high)}
     if not low:
-        return [(path, None) for path in hr.values()]
+        return [(path, None) for path in paths]
+    hr = {path.stem: path for path in paths}
     lr = {path.stem.removesuffix(f"x{scale}"): path for path in images.find(low[0])}
     if hr.keys() != lr.keys():
         alone = ", ".join(sorted(hr.keys() ^ lr.keys()))
@@ -103,6 +106,8 @@ def pairs(name, *, scale):
 
 def locate(name):
     """Return the folder of a set. Raises FileNotFoundError that says what to do when it is not there."""
+    if not name:
+        raise ValueError("a set must have a name. Received: nothing")
     places = [DATA / name]
     if os.environ.get("SRNB_DATA"):
         places.insert(0, Path(os.environ["SRNB_DATA"]) / "benchmarks" / name)

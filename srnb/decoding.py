@@ -115,9 +115,8 @@ def _sixteen_bit(picture, data):
         array = (high_low[..., 0::2] << 8 | high_low[..., 1::2])[..., [0, 0, 0, 1]]
     elif raw[:-1] in ("RGB;16", "RGBA;16") and raw[-1] in "LBN":
         # Pillow keeps the high byte only. With the byte order swapped it gives the low one.
-        low = _redecode(
-            data, raw[:-1] + ("L" if raw[-1] == "B" or (raw[-1] == "N" and sys.byteorder == "big") else "B")
-        )
+        little = raw[-1] == "L" or (raw[-1] == "N" and sys.byteorder == "little")
+        low = _redecode(data, raw[:-1] + ("B" if little else "L"))
         array = np.asarray(picture).astype(np.uint16) << 8 | low
     else:
         raise ValueError(f"this layout of {bits}-bit channels is not supported. Received: {raw}")
@@ -152,13 +151,10 @@ def _from_profile(colour, profile):
     for i in range(struct.unpack_from(">I", profile, 128)[0]):
         name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
         tags[name] = profile[offset : offset + size]
-    if profile[16:20] == b"RGB " and all(
-        name in tags for name in (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
-    ):
-        colorants = np.stack(
-            [np.array(struct.unpack(">3i", tags[c + b"XYZ"][8:20])) / 65536 for c in (b"r", b"g", b"b")], 1
-        )
-        linear = np.stack([_curve(tags[c + b"TRC"], colour[..., i]) for i, c in enumerate((b"r", b"g", b"b"))], axis=-1)
+    bands = b"r", b"g", b"b"
+    if profile[16:20] == b"RGB " and all(band + kind in tags for band in bands for kind in (b"XYZ", b"TRC")):
+        colorants = np.stack([struct.unpack(">3i", tags[band + b"XYZ"][8:20]) for band in bands], axis=1) / 65536
+        linear = np.stack([_curve(tags[band + b"TRC"], colour[..., i]) for i, band in enumerate(bands)], axis=-1)
         linear = linear @ (np.linalg.inv(SRGB_TO_XYZ) @ colorants).T
     elif profile[16:20] == b"GRAY" and b"kTRC" in tags:
         linear = _curve(tags[b"kTRC"], colour)

@@ -47,13 +47,16 @@ def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     entries, refused = [], []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tasks = deque(pool.submit(_shard, Path(path), folder, scale, degradation) for path in paths)
-        for done in range(1, len(paths) + 1):
-            try:
-                entries.append(tasks.popleft().result())
-            except ValueError as error:
-                refused.append(str(error))
+
+    def shard(path):
+        try:
+            return entries, _shard(Path(path), folder, scale, degradation)
+        except ValueError as error:
+            return refused, str(error)
+
+    with ThreadPoolExecutor() as pool:
+        for done, (kind, result) in enumerate(pool.map(shard, paths), 1):
+            kind.append(result)
             if progress:
                 progress(done)
     if not entries or (refused and not skip_unreadable):

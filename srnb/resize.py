@@ -14,9 +14,7 @@ import numpy as np
 
 BORDERS = ("replicate", "symmetric")
 BLOCK = 16  # outputs per matrix product: enough for BLAS, few enough that its matrix is mostly weights
-PRODUCT = (
-    2**18
-)  # multiplications up to which OpenBLAS uses one thread; more threads wait longer for each other than they work
+PRODUCT = 2**18  # multiplications up to which OpenBLAS uses one thread: several would wait more than work here
 
 
 def imresize(image, scale, *, border="replicate"):

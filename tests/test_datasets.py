@@ -236,6 +236,16 @@ def test_half_a_set_is_not_taken_for_the_other_half(small_div2k, data):
     for split in ("test", "all"):
         with pytest.raises(FileNotFoundError, match="DIV2K_valid_HR"):
             datasets.photographs("DIV2K", split)
+    with pytest.raises(FileNotFoundError, match="DIV2K_valid_HR"):
+        datasets.pairs("DIV2K", scale=4)
+
+
+def test_div2f_is_its_parts(small_div2k, data):
+    datasets.fetch("DIV2K")
+    photograph(data / "Flickr2K" / "Flickr2K" / "Flickr2K_HR" / "000001.png")
+    assert [path.name for path in datasets.photographs("DIV2F", "train")] == ["0001.png", "0002.png", "000001.png"]
+    assert [path.name for path in datasets.photographs("DIV2F", "test")] == ["0801.png"]
+    assert [(hr.name, lr) for hr, lr in datasets.pairs("DIV2F", scale=4)] == [("0801.png", None)]
 
 
 def test_pictures_of_a_benchmark_may_lie_flat(data, monkeypatch):
@@ -271,6 +281,8 @@ def test_unknown_and_local_only_sets_say_what_to_do():
         datasets.fetch("Manga109")
     with pytest.raises(ValueError, match="to train on"):
         datasets.photographs("Set5", "train")
+    with pytest.raises(ValueError, match="must have a name"):
+        datasets.photographs("")
 
 
 def test_overlap_sees_through_compression_size_and_mirroring(tmp_path):
