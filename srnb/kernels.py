@@ -148,6 +148,7 @@ class Engine(NBClientEngine):
             kernel_name=kernel_name,
             timeout=cell_timeout,
             startup_timeout=120,
+            extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # what C libraries mutter is no cell's output
             stdout_file=watch,
             stderr_file=watch,
             config=config,
