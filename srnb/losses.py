@@ -37,7 +37,7 @@ def total_variation(sr):
 
 
 def ssim(hr, sr, *, sigma=1.5):
-    """1 - SSIM (Wang et al. 2004) with a Gaussian window, per channel, mean over all pixels. Returns a scalar in [0, 2].
+    """1 - SSIM (Wang et al. 2004) with a Gaussian window, per channel, mean over pixels. Returns a scalar in [0, 2].
 
     At borders the window is cut and renormalised, so no edge is invented there.
     """

@@ -12,7 +12,6 @@ import numpy as np
 from scipy import ndimage
 
 from srnb import images, resize
-from srnb import niqe as naturalness
 
 CHANNELS = {
     "y": "Y of BT.601 (16-235), not rounded",
@@ -80,14 +79,6 @@ def lpips(sr, hr, *, net="alex"):
         difference = ops.mean((maps[0] - maps[1]) ** 2, axis=(0, 1))
         distance += float(ops.convert_to_numpy(difference) @ np.reshape(head, -1))
     return distance
-
-
-def niqe(image, *, border):
-    """Return NIQE (Mittal et al. 2013) of a picture by itself, on Y rounded to integers, as the authors' code does it.
-
-    Small pictures hold few of its blocks of 96 pixels, which makes it noisy on Set5 and Set14.
-    """
-    return naturalness.niqe(_prepare(image, np.clip(image, 0, 1), border, "y_rounded")[0][..., 0])
 
 
 def lr_consistency(sr, lr, *, border, channel):
@@ -219,13 +210,6 @@ METRICS = {
     "ssim_rgb": _ssim("SSIM RGB", "rgb"),
     "lpips_alex": _lpips("LPIPS alex", "alex"),
     "lpips_vgg": _lpips("LPIPS vgg", "vgg"),
-    "niqe": Metric(
-        "NIQE",
-        "",
-        "lower",
-        "Y of BT.601 (16-235), rounded to integers; 8 bit; no reference; border {border}",
-        lambda sr, hr, lr, border: niqe(sr, border=border),
-    ),
     "lr_consistency": Metric(
         "LR PSNR",
         "dB",

@@ -1,20 +1,15 @@
 """metrics: hand-computed numbers, scikit-image, and the package that the LPIPS weights come from."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from golden import make_lpips
-from skimage import data
 from skimage.metrics import structural_similarity
 
-from srnb import datasets, images, metrics, resize
+from srnb import images, metrics, resize
 
-needs_pristine = pytest.mark.skipif(
-    importlib.util.find_spec("mmagic") is None, reason="the model of NIQE is in the package mmagic"
-)
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "lpips.json").read_text())
 
 
@@ -98,23 +93,6 @@ def test_the_golden_numbers_are_what_the_package_says_today(net):
     assert make_lpips.package_values({"alex": "alexnet", "vgg": "vgg16"}[net]) == pytest.approx(GOLDEN[net], abs=1e-5)
 
 
-@pytest.mark.benchmark
-@needs_pristine
-def test_niqe_of_baboon_is_that_of_the_authors_code():
-    baboon = next(hr for hr, _ in datasets.pairs("Set14", scale=4) if hr.stem == "baboon")
-    # the value that BasicSR names for this picture: 5.7296
-    assert metrics.niqe(images.read(baboon), border=0) == pytest.approx(5.7296, abs=2e-4)
-
-
-@needs_pristine
-def test_niqe_sees_noise_and_needs_two_blocks():
-    photograph = images.from_uint8(data.astronaut()[:200, :200])
-    noisy = photograph + np.random.default_rng(0).normal(0, 0.1, photograph.shape).astype("float32")
-    assert metrics.niqe(noisy, border=4) > metrics.niqe(photograph, border=4) + 1
-    with pytest.raises(ValueError, match="two blocks"):
-        metrics.niqe(photograph[:150, :150], border=0)
-
-
 def test_lr_consistency_is_infinite_for_a_picture_that_shrinks_to_lr(pair):
     hr = pair[1]
     lr = images.from_uint8(resize.imresize(images.to_uint8(hr), 0.25))
@@ -137,7 +115,7 @@ def test_every_metric_says_its_name_unit_direction_and_protocol(pair):
     lr = images.from_uint8(resize.imresize(images.to_uint8(hr), 0.25))
     for name, metric in metrics.METRICS.items():
         assert metric.name and metric.direction in ("higher", "lower") and metric.protocol, name
-        if metric.compute and not name.startswith(("lpips", "niqe")):
+        if metric.compute and not name.startswith("lpips"):
             assert "8 bit" in metric.protocol
             assert np.isfinite(metrics.measure(name, sr, hr=hr, lr=lr, border=4)), name
 
