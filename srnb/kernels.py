@@ -149,8 +149,7 @@ class Engine(NBClientEngine):
             timeout=cell_timeout,
             startup_timeout=120,
             extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # what C libraries mutter is no cell's output
-            stdout_file=watch,
-            stderr_file=watch,
+            stdout_file=watch,  # what goes to stderr, such as TensorFlow's greetings, stays in the copy
             config=config,
             log=quiet,
         )
