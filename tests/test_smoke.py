@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from papermill.utils import chdir
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "srnb.cli", "run", "--preset", "smoke", "--results", str(folder)]
-    with chdir(folder):  # a user may stand anywhere
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"})
+    command = [str(Path(sys.executable).parent / "srnb"), "run", "--preset", "smoke", "--results", str(folder)]
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)  # users stand anywhere
     assert done.returncode == 0, done.stdout + done.stderr
     assert str(folder / "smoke" / "report" / "index.html") in done.stdout
     return folder
