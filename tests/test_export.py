@@ -65,5 +65,5 @@ def test_what_cannot_be_exported(network, tmp_path):
     with pytest.raises(ValueError, match=r"an export as onnx must end in .onnx"):
         export.write(network, tmp_path / "net", format="onnx")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ValueError, match="must go to a new folder or an earlier export"):
+    with pytest.raises(ValueError, match="must go to a new path or over an earlier export"):
         export.write(network, tmp_path / "mine", format="saved_model")

@@ -86,6 +86,8 @@ def test_shared_repeats_have_one_set_of_weights():
     body = {"repeat": "batch k3n3s1", "times": 3}
     assert models.cost({"body": body})["trainable"] == 3 * (84 + 6)
     assert models.cost({"body": {**body, "shared": True}})["trainable"] == 84 + 3 * 6  # BatchNorm: each turn its own
+    network = {"repeat": {"model": {"body": "k3n3s1"}}, "times": 3, "shared": True}
+    assert models.cost({"body": network})["parameters"] == 84
 
 
 def test_kept_tensors_are_recalled_and_returned():
@@ -146,6 +148,11 @@ def test_errors_name_the_path(entry, message):
     [
         ({"where": {"residual": "nonsense"}}, r"^where.residual: no block or layer named 'nonsense'"),
         ({"where": {"relu": "k3n3s1"}}, r"^where: a block must not have the name of a layer"),
+        (
+            {"where": {"residual": ["relu", {"add": "residual"}]}},
+            r"^where.residual: a block must not be a part of itself",
+        ),
+        ({"where": "residual"}, r"^where must be a dict. Received: 'residual'"),
         ({"widths": [1, 2]}, r"^widths must be a number or a string"),
         ({"conv": {"biass": False}}, r"^body\[0\]: k3n4s1 .* arguments must be among"),
         ({"outputs": ["there"]}, r"^outputs: nothing is kept as 'there'"),

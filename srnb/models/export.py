@@ -31,8 +31,8 @@ def write(model, path, *, format="onnx"):
         raise ValueError(
             f"an export as {format} must run with KERAS_BACKEND={known}. Received: {keras.backend.backend()}"
         )
-    if format == "saved_model" and path.exists() and not (path / "saved_model.pb").is_file():
-        raise ValueError(f"an export as saved_model must go to a new folder or an earlier export. Received: {path}")
+    if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
+        raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:

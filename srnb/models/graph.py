@@ -202,16 +202,13 @@ def _walk(model):
 
 
 def _add_row(rows, layer, before, after, source, result):
-    if layer.name in rows:  # called once more
-        again = rows[layer.name]
-        per_place, per_picture = _multiply_adds(layer, before, after, source)
-        rows[layer.name] = replace(
-            again, multiply_adds=again.multiply_adds + per_place, per_picture=again.per_picture + per_picture
-        )
-        return
-    per_place, per_picture = _multiply_adds(layer, before, after, source)
     parameters = sum(math.prod(variable.shape) for variable in layer.variables)
-    rows[layer.name] = Row(layer.name, _word(layer), _maps(after, result), parameters, after, per_place, per_picture)
+    work = _multiply_adds(layer, before, after, source)
+    row = Row(layer.name, _word(layer), _maps(after, result), parameters, after, *work)
+    if again := rows.get(layer.name):  # called once more: the work adds up
+        both = {"multiply_adds": again.multiply_adds + work[0], "per_picture": again.per_picture + work[1]}
+        row = replace(again, **both)
+    rows[layer.name] = row
 
 
 def _inside(before, inner):

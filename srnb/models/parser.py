@@ -29,8 +29,9 @@ def build(spec, *, parts=None, **overrides):
     images = keras.Input((None, None, spec["channels"]), name="images")
     output = builder.entry(images, spec["body"], "body", specs.values(spec), _Scope())
     if "outputs" in spec:
-        output = {name: builder.recall(name, "outputs") for name in spec["outputs"]}
-    output = keras.tree.map_structure(_as_float32, output)
+        output = {name: _as_float32(builder.recall(name, "outputs"), f"{name}_float32") for name in spec["outputs"]}
+    else:
+        output = _as_float32(output, "float32")
     return keras.Model(images, output, name=spec["name"])
 
 
@@ -44,7 +45,7 @@ class _Scope:
     def name(self, kind):
         self.counts[kind] = self.counts.get(kind, 0) + 1
         number = self.counts[kind]
-        turn = f"_turn{self.turn}" if self.turn > 1 and "batch" in kind else ""
+        turn = f"_turn{self.turn}" if self.turn > 1 and kind in ("batch", "virtual_batch") else ""
         return self.prefix + kind + (f"_{number}" if number > 1 else "") + turn
 
     def numbered(self, kind):
@@ -60,6 +61,7 @@ class _Builder:
         self.convolution = spec.get("conv", {})
         self.kept = {}
         self.layers = {}
+        self.open = []  # blocks that are being built, one inside the other
         for name in self.blocks:
             if name in WORDS or name in ("none", "keep", "recall") or CONVOLUTION.fullmatch(name):
                 raise ValueError(f"where: a block must not have the name of a layer. Received: {name!r}")
@@ -141,14 +143,21 @@ class _Builder:
         block = entry["repeat"]
         kind = block if isinstance(block, str) and block in self.blocks else "repeat"
         shared = entry.get("shared", False)
-        inside = scope.numbered(kind) if shared else None
+        prefix = scope.numbered(kind).prefix if shared else ""
         for turn in range(1, times + 1):
+            inside = _Scope(prefix, turn) if shared else scope.numbered(kind)
             if kind == "repeat":
-                inner, inner_path = block, f"{path}.repeat"
+                x = self.entry(x, block, f"{path}.repeat", values, inside)
             else:
-                inner, inner_path = self.blocks[kind], f"where.{kind}"
-            inner_scope = _Scope(inside.prefix, turn) if shared else scope.numbered(kind)
-            x = self.entry(x, inner, inner_path, values, inner_scope)
+                x = self.block(x, kind, values, inside)
+        return x
+
+    def block(self, x, name, values, scope):
+        if name in self.open:
+            raise ValueError(f"where.{name}: a block must not be a part of itself. Received: {' > '.join(self.open)}")
+        self.open.append(name)
+        x = self.entry(x, self.blocks[name], f"where.{name}", values, scope)
+        self.open.pop()
         return x
 
     def model(self, x, entry, path, values, scope):
@@ -160,10 +169,12 @@ class _Builder:
             return self.parts[reference](x)
         try:
             inner = specs.resolve(reference, **overrides)
-            inner = build(inner, parts=self.parts, name=scope.name(inner["name"]))
+            name = scope.name(inner["name"])
+            if name not in self.layers:
+                self.layers[name] = build(inner, parts=self.parts, name=name)
         except ValueError as error:
             raise ValueError(f"{path}.model: {error}") from error
-        return inner(x)
+        return self.layers[name](x)
 
     def word(self, x, word, positional, named, following, path, values, scope):
         if word == "none":
@@ -176,14 +187,15 @@ class _Builder:
         if word in self.blocks:
             if positional:
                 raise ValueError(f"{path}: arguments of block {word!r} must have names. Received: {positional}")
-            return self.entry(x, self.blocks[word], f"where.{word}", {**values, **named}, scope.numbered(word))
+            return self.block(x, word, {**values, **named}, scope.numbered(word))
 
         match = CONVOLUTION.fullmatch(word)
         if match:
             kernel, maps, inverse, stride = match.groups()
-            shape = {"kernel": int(kernel), "maps": int(maps), "stride": int(stride or 1), "transposed": bool(inverse)}
-            named = {**shape, **self.convolution, **named, "icnr": self.shuffle_factor(following, values)}
-            return self.apply(convolution, x, path, scope.name("conv"), word, positional, named)
+            icnr = self.shuffle_factor(following, values)
+            make = convolution(int(kernel), int(maps), int(stride or 1), transposed=bool(inverse), icnr=icnr)
+            named = {**{key: specs.fill(value, values, "conv") for key, value in self.convolution.items()}, **named}
+            return self.apply(make, x, path, scope.name("conv"), word, positional, named)
         kind, number = re.fullmatch(r"(.*?)(\d*)", word).groups()
         if kind not in WORDS:
             hint = specs.suggest(word, [*self.blocks, *WORDS]) or f"; layers: kXnYsZ, {', '.join(WORDS)}"
@@ -241,8 +253,10 @@ def _primes(number):
             number //= factor
 
 
-def _as_float32(tensor):
-    """Pictures and logits leave a network as float32, whatever it computes in."""
-    if keras.backend.standardize_dtype(tensor.dtype) == "float32":
-        return tensor
-    return keras.layers.Activation("linear", dtype="float32", name=f"{tensor.name}_float32".replace("/", "_"))(tensor)
+def _as_float32(output, name):
+    """Pictures and logits leave a network as float32, whatever it computes in; the lists of a feature network too."""
+    if isinstance(output, list):
+        return [_as_float32(tensor, f"{name}_{number}") for number, tensor in enumerate(output, 1)]
+    if keras.backend.standardize_dtype(output.dtype) == "float32":
+        return output
+    return keras.layers.Activation("linear", dtype="float32", name=name)(output)

@@ -38,13 +38,13 @@ from pathlib import Path
 
 import yaml
 
+from srnb.models import zoo
+
 RESERVED = ("name", "paper", "body", "where", "conv", "outputs")
 
 
 def read(spec):
     """Return the spec of a zoo name, a .yaml, .yml or .json file, or a dict, as plain data of its own."""
-    from srnb.models import zoo
-
     if isinstance(spec, (str, Path)):
         path = Path(spec)
         if path.suffix in (".yaml", ".yml", ".json"):
@@ -73,6 +73,9 @@ def resolve(spec, **overrides):
     spec = read(spec)
     if "body" not in spec:
         raise ValueError(f"a spec must have a 'body'. Received keys: {', '.join(spec)}")
+    for key, kind in (("where", dict), ("conv", dict), ("outputs", list)):
+        if not isinstance(spec.get(key, kind()), kind):
+            raise ValueError(f"{key} must be a {kind.__name__}. Received: {spec[key]!r}")
     spec = {"name": "network", "channels": 3, **spec}
     parameters = {key: value for key, value in spec.items() if key not in RESERVED}
     for key, value in parameters.items():

@@ -82,7 +82,7 @@ def interpolate(a, b, alpha):
         {name: tuple(v.shape) for name, v in second.items()},
         f"{a.name} and {b.name}",
     )
-    if _structure(a.get_config()) != _structure(b.get_config()):
+    if _structure({**a.get_config(), "name": ""}) != _structure({**b.get_config(), "name": ""}):
         raise ValueError(f"{a.name} and {b.name} must be the same network. Received: equal weights, but other layers")
     first, second = ({name: variable.numpy() for name, variable in found.items()} for found in (first, second))
     likeness = _cosine(first, second)
@@ -134,7 +134,7 @@ def _h5_shapes(path):
 
 
 def _structure(config):
-    """A model's config without what two equal networks may differ in: names of models, starts, what is trained."""
+    """A model's config without what two equal networks may differ in: initialisers and what is trained."""
     ignored = ("trainable", "build_config", "shared_object_id")
     if isinstance(config, dict):
         return {

@@ -10,19 +10,25 @@ from keras import layers as keras_layers
 from srnb.models import attention, layers
 
 
-def convolution(*, name, kernel, maps, stride=1, transposed=False, bias=True, spectral=False, msra=None, icnr=1):
-    """Make the layer of a word kXnYsZ. `msra` is the factor on He's normal initialisation (None: Glorot, Keras' own);
-    `icnr` the factor of the pixel shuffle behind it."""
-    initializer = "glorot_uniform"
-    if msra is not None:
-        initializer = initializers.VarianceScaling(2.0 * msra**2, mode="fan_in", distribution="untruncated_normal")
-    if icnr > 1:
-        initializer = layers.ICNR(initializer, icnr)
+def convolution(kernel, maps, stride, *, transposed, icnr):
+    """Return the function behind a word kXnYsZ; `icnr` is the factor of the pixel shuffle that follows, or 1.
+
+    Its `msra` is the factor on the normal initialisation of He et al. 2015; without it, Keras' own (Glorot) holds.
+    """
     kind = keras_layers.Conv2DTranspose if transposed else keras_layers.Conv2D
-    options = {"strides": stride, "padding": "same", "use_bias": bias, "kernel_initializer": initializer}
-    if spectral:
-        return layers.SpectralNormalization(kind(maps, kernel, **options, name="convolution"), name=name)
-    return kind(maps, kernel, **options, name=name)
+
+    def make(*, name, bias=True, spectral=False, msra=None):
+        initializer = "glorot_uniform"
+        if msra is not None:
+            initializer = initializers.VarianceScaling(2.0 * msra**2, mode="fan_in", distribution="untruncated_normal")
+        if icnr > 1:
+            initializer = layers.ICNR(initializer, icnr)
+        options = {"strides": stride, "padding": "same", "use_bias": bias, "kernel_initializer": initializer}
+        if spectral:
+            return layers.SpectralNormalization(kind(maps, kernel, **options, name="convolution"), name=name)
+        return kind(maps, kernel, **options, name=name)
+
+    return make
 
 
 def batch(*, name, momentum=0.9, epsilon=1e-5):
