@@ -20,7 +20,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 run: setup
-	$(BIN)/srnb run --preset $(PRESET) $(ARGS)
+	$(BIN)/srnb run --preset $(PRESET) --workers 2 $(ARGS)
 
 # the whole suite on TensorFlow, then the rooms that both backends share on JAX
 test: setup
