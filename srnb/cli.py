@@ -379,17 +379,15 @@ def _echo_runs(results, names=None):
     click.echo(table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}")
 
 
-if __name__ == "__main__":
-    main()
-
-
 # ------------------------------------------------------------------------------------------------ upscale, evaluate
 
 
 @main.command()
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where results go."
+)
 @click.option(
     "--tile", type=click.IntRange(16), default=192, show_default=True, help="Side of a tile in PHOTO's pixels."
 )
@@ -428,11 +426,17 @@ def upscale(photos, model, out, tile, ensemble, results, backend):
 @click.option("--model", "names", multiple=True, metavar="RUN", help="As for upscale; give several to compare them.")
 @click.option("--sets", default="sample", show_default=True, help="Comma separated: sample, Set5, …, or folders.")
 @click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
-@click.option("--scale", default=4, show_default=True, type=click.IntRange(2))
+@click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
 @click.option("--reference", default="bicubic", show_default=True, help="The model that the others are held against.")
 @click.option("--grey", default="luma", show_default=True, help="What a grey file counts as: luma (MATLAB) or rgb.")
 @click.option("--ensemble", is_flag=True, help="Measure the mean over eight flips and turns.")
-@click.option("--out", default="evaluation.csv", show_default=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    default="evaluation.csv",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the rows.",
+)
 @results_option
 @backend_option
 @plainly
@@ -514,3 +518,7 @@ def _targets(photos, out, scale, failures):
             else:
                 taken.add(target)
                 yield file, target
+
+
+if __name__ == "__main__":
+    main()

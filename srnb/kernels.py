@@ -7,6 +7,7 @@ says the same. The kernel is a child of this process: when the process dies, the
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -59,7 +60,7 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
     running.unlink(missing_ok=True)
     # a socket's path may have 107 characters, and parallel runs must not share one
     sockets = Path(tempfile.mkdtemp(prefix="srnb-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp"))
-    words = sockets / "words"
+    words = (sockets / "words").open("w+", encoding="utf-8", errors="replace")
     try:
         node = papermill.execute_notebook(
             str(path),
@@ -71,7 +72,7 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
             config=Config(
                 {"KernelManager": {"transport": "ipc", "ip": str(sockets / "k")}} if os.name == "posix" else {}
             ),
-            kernel={"env": environment, "cwd": str(path.parent), "stdout": words.open("w"), "stderr": STDOUT},
+            kernel={"env": environment, "cwd": str(path.parent), "stdout": words, "stderr": STDOUT},
             watch=watch,
             cell_timeout=timeout,
         )
@@ -84,6 +85,7 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
         if running.is_file():
             NotebookNotary().sign(nbformat.read(running, 4))
             running.replace(copy)
+        words.close()
         shutil.rmtree(sockets, ignore_errors=True)
 
 
@@ -149,7 +151,8 @@ class Engine(NBClientEngine):
             timeout=cell_timeout,
             startup_timeout=120,
             extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # what C libraries mutter is no cell's output
-            stdout_file=watch,  # what goes to stderr, such as TensorFlow's greetings, stays in the copy
+            stdout_file=watch,
+            stderr_file=watch,
             config=config,
             log=quiet,
         )
@@ -197,9 +200,9 @@ def _explain(copy, error, timeout, words):
 
 
 def _last(words):
-    """Return the last line that a kernel's process itself wrote, which no cell shows."""
-    lines = words.read_text("utf-8", "replace").split("\n") if words.is_file() else []
-    said = [line.strip() for line in lines if line.strip()]
+    """Return the last line that a kernel's process itself wrote, which no cell shows; greetings are left out."""
+    words.seek(0)
+    said = [line.strip() for line in words if line.strip() and not re.match(r"[IW]\d{4} |WARNING: All log", line)]
     return f"\nIts last words: {said[-1]}" if said else ""
 
 

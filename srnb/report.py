@@ -21,7 +21,6 @@ from srnb import images, kernels, metrics, progress, runs, slider
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLUMNS = ("run", "status", "preset", "backend", "seconds")
-NOISE = r"^(WARNING: All log messages before absl|[IW]\d{4} \d\d:).*\n?"  # TensorFlow, at each start
 SCENES = 6  # photographs in the slider, so that the page stays fit for a mail
 
 
@@ -93,15 +92,19 @@ def _cells(notebook, stem):
         if cell.cell_type == "markdown":
             cell.source = _without_formulas(cell.source, formulas)
         for output in cell.get("outputs", []):
-            if output.get("name") == "stderr":
-                output.text = re.sub(NOISE, "", output.text, flags=re.MULTILINE)
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
             if "image/png" in data:
                 picture = Image.open(io.BytesIO(base64.b64decode(data.pop("image/png"))))
                 data["text/html"] = f'<img alt="" src="{_data_uri(picture, quality=95)}">'
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
     exporter = HTMLExporter(
-        template_name="lab", template_file="notebook.html.j2", extra_template_paths=[str(TEMPLATES)], embed_images=True
+        template_name="lab",
+        template_file="notebook.html.j2",
+        extra_template_paths=[str(TEMPLATES)],
+        embed_images=True,
+        exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
     body = re.sub(r"FORMULA(\d+)END", lambda match: formulas[int(match[1])], body)

@@ -53,8 +53,10 @@ def slider(pictures, *, left=None, right=None, largest=900):
     left, right = left or names[0], right or names[-2 if len(names) > 2 else -1]
     key = f"c{uuid.uuid4().hex[:10]}"
     full = max((picture.shape[:2] for picture in pictures.values()), key=lambda shape: shape[0])
-    window = [min(largest, size) for size in full]
-    sources = [_data_uri(_middle(picture, full, window)) for picture in pictures.values()]
+    factor = full[0] // min(picture.shape[0] for picture in pictures.values())
+    window = [min(largest, size) // factor * factor for size in full]
+    corner = [(size - kept) // 2 // factor * factor for size, kept in zip(full, window, strict=True)]  # on LR's grid
+    sources = [_data_uri(_part(picture, corner, window, full[0] // len(picture))) for picture in pictures.values()]
     shown = "".join(
         ",".join(
             f"#{key}:has([name={key}{side}][value='{number}']:checked) .side:nth-of-type({place}) i"
@@ -94,12 +96,9 @@ def _choice(title, group, names, chosen):
     return f"<fieldset><legend>{title}</legend>{labels}</fieldset>"
 
 
-def _middle(picture, full, window):
-    """Return the part of a picture that shows the middle `window` of the scene, whose largest picture is `full`."""
-    scale = full[0] / picture.shape[0]
-    (top, height), (left, width) = (
-        (round((size - kept) / 2 / scale), round(kept / scale)) for size, kept in zip(full, window, strict=True)
-    )
+def _part(picture, corner, window, scale):
+    """Return what a picture, `scale` times smaller than the scene, shows of the window of the scene at `corner`."""
+    (top, left), (height, width) = ([each // scale for each in pair] for pair in (corner, window))
     return picture[top : top + height, left : left + width]
 
 
