@@ -118,7 +118,8 @@ def _on_dask(waiting, workers, scheduler, timeout):
                         n_workers=min(workers, max(1, len(waiting))),
                         threads_per_worker=1,
                         memory_limit=0,  # the default kills a worker at 95 %
-                        dashboard_address=None,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
                         local_directory=stack.enter_context(tempfile.TemporaryDirectory()),
                         silence_logs=logging.CRITICAL,
                     )

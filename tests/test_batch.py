@@ -237,30 +237,25 @@ def begin_story(story, **variations):
     return batch.begin(target, paths, values={"steps": 3}, backend="jax", preset="sample", variations=variations)
 
 
-def test_grid_on_two_workers(story):
-    run = begin_story(story, other_data={"steps": 7, "weight": "none"}, no_weight={"weight": "none"})
-    complete(run, workers=2)
-    results = run.folder.parent
-    assert (results / "main-other_data" / "result").read_text() == "7none"
-    assert (results / "main-no_weight" / "result").read_text() == "3none"
-    assert list(runs.Run(results / "main-no_weight").read()["notebooks"]) == ["02_train"]
-    assert text(run.folder / "03_compare.ipynb") == "main,main-other_data,main-no_weight\n"
-    assert all(each.is_done for each in runs.find(results)) and len(runs.find(results)) == 3
+def test_a_grid_on_two_workers_and_its_resume(story):
+    run = begin_story(story, other_data={"steps": 7, "weight": "none"}, bad={"weight": "broken"})
+    with pytest.raises(kernels.Failure, match="1 of 2 runs failed: main-bad: 02_train, cell 8: AssertionError"):
+        complete(run, workers=2)
+    other, bad = (runs.Run(run.folder.parent / f"main-{name}") for name in ("other_data", "bad"))
+    assert other.is_done and (other.folder / "result").read_text() == "7none"
+    assert not bad.is_done and (bad.folder / "result").read_text() == "3broken"  # 3: the data of the main run
+    assert list(bad.read()["notebooks"]) == ["02_train"] and list(other.read()["notebooks"]) == ["01_data", "02_train"]
+    record = run.read()
+    assert record["status"] == record["grid"]["status"] == "failed" and record["error"]["kind"] == "GridFailed"
+    heard = []
+    grid.complete(run, echo=heard.append)
+    assert "main-other_data · done earlier" in heard and bad.is_done and run.is_done
+    assert text(run.folder / "03_compare.ipynb") == "main,main-other_data,main-bad\n"
     assert run.read()["grid"]["status"] == "complete" and run.read()["grid"]["seconds"] > 0
     assert not kernels_of()
 
 
-def test_a_failing_variation_stops_nothing_but_the_comparison(story):
-    run = begin_story(story, bad={"weight": "broken"}, good={"weight": "none"})
-    with pytest.raises(kernels.Failure, match="1 of 2 runs failed: main-bad: 02_train, cell 8: AssertionError"):
-        complete(run)
-    good, bad = (runs.Run(run.folder.parent / f"main-{name}") for name in ("good", "bad"))
-    assert good.is_done and not bad.is_done and run.read()["status"] == "failed"
-    heard = []
-    grid.complete(run, echo=heard.append)
-    assert "main-good · done earlier" in heard and bad.is_done and run.is_done
-
-
+@pytest.mark.slow
 def test_ctrl_c_on_two_workers(story):
     (story / "presets" / "grids" / "sample.yaml").write_text("one: {weight: slow}\ntwo: {weight: slow}\n")
     begin(story, name="origin")
