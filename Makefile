@@ -28,7 +28,7 @@ test: setup
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) -m backends
 
 lab: setup
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+	$(BIN)/srnb lab $(ARGS)
 
 bench: setup
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
