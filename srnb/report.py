@@ -20,6 +20,7 @@ from pygments.formatters import HtmlFormatter
 from srnb import images, kernels, metrics, progress, runs, slider
 
 TEMPLATES = Path(__file__).parent / "templates"
+INDEXED = ("psnr_y", "ssim_y", "lpips_alex")  # what the table of all runs shows
 COLUMNS = ("run", "status", "preset", "backend", "seconds")
 SCENES = 6  # photographs in the slider, so that the page stays fit for a mail
 
@@ -59,20 +60,30 @@ def render(run):
 def index(results):
     """Write index.html, all runs of a results folder side by side with links to their reports; return their frame."""
     frame = runs.collect(results)
-    known = ("run", "status")
-    columns = [name for name in frame.columns if name not in known]
-    rows = [
-        {
-            "run": row["run"],
-            "status": row["status"],
-            "report": _link(Path(results) / row["run"]),
-            "cells": [_shown(row[name], name) for name in columns],
-        }
-        for row in reversed(frame.to_dict("records"))
-    ]
-    page = _template("index.html.j2").render(style=_style(), rows=rows, columns=columns)
+    rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
+    shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
+    headings = [_heading(metric, "") for metric in shown]
+    page = _template("index.html.j2").render(style=_style(), rows=rows, shown=shown, headings=headings)
     runs.write_text(Path(results) / "index.html", page)
     return frame
+
+
+def _row(folder, row):
+    """Return what the table of all runs shows of one: its last generator on its first set, the difference to bicubic."""
+    means, table = {}, summary(runs.Run(folder))
+    if table is not None:
+        table = table.loc[table.index.get_level_values("dataset")[0]]
+        model = "gan" if "gan" in table.index else table.index[-1]
+        for metric in table.columns.intersection(INDEXED):
+            value, reference = table.loc[model, metric], table[metric].get("bicubic", float("nan"))
+            digits = 2 if abs(value) >= 10 else 4
+            means[metric] = {"value": f"{value:.{digits}f}", "gain": f"{value - reference:+.{digits}f}"}
+    return {
+        **{name: _shown(value, name) for name, value in row.items()},
+        "report": f"{quote(folder.name)}/report/index.html" if (folder / "report" / "index.html").is_file() else None,
+        "model": model if means else "",
+        "means": means,
+    }
 
 
 def summary(run):
@@ -115,7 +126,7 @@ def _cells(notebook, stem):
         headings.append(_entry(f"{stem}-{len(headings)}", title, deep=match[1] == "2"))
         return f'<h{match[1]} id="{headings[-1]["id"]}">{match[2]}</h{match[1]}>'
 
-    return re.sub(r'<h([12]) id="[^"]*">(.*?)</h\1>', heading, body, flags=re.DOTALL), headings
+    return re.sub(r"<h([12])>(.*?)</h\1>", heading, body, flags=re.DOTALL), headings
 
 
 def _without_formulas(source, formulas):
@@ -262,13 +273,11 @@ def _shown(value, name):
         return progress.duration(value)
     if name == "commit":
         return value[:7]
+    if name == "started":
+        return value[:16].replace("T", " ")
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
     return str(value)
-
-
-def _link(folder):
-    return f"{quote(folder.name)}/report/index.html" if (folder / "report" / "index.html").is_file() else None
 
 
 def _entry(anchor, title, *, deep=False):

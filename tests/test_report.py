@@ -101,6 +101,9 @@ def test_one_file_that_asks_for_nothing(text):
     assert page.fetched == []
     assert not re.search(r"url\((?!data:)|@import|fetch\(|import\(", text)
     assert len(page.ids) == len(set(page.ids)) and set(page.anchors) <= set(page.ids)
+    assert [anchor for anchor in page.anchors if anchor.startswith("0")] == [
+        *("01_data-0", "01_data-1", "02_train-0", "02_train-1")
+    ]
     assert [tag for tag, _ in page.tags if tag == "script"] == ["script"]
 
 
@@ -135,6 +138,7 @@ def test_index_links_to_reports(run):
     frame = report.index(run.folder.parent)
     text = (run.folder.parent / "index.html").read_text()
     assert list(frame["run"]) == ["sample"] and '<a href="sample/report/index.html">sample</a>' in text
+    assert "25.00 <small>-1.00</small>" in text and "0.3000 <small>-0.1000</small>" in text
     assert Page(text).fetched == []
 
 
