@@ -223,8 +223,8 @@ def _begun(names, preset, overrides, name, backend, grid, no_grid, results, fold
     }
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
-    target = batch.new_folder(results, name or Path(preset).stem)
     fixed = {"backend": _backend(backend), "preset": preset}
+    target = batch.new_folder(results, name or Path(preset).stem)
     return batch.begin(target, paths, values=values, variations=variations, **fixed)
 
 
@@ -392,10 +392,16 @@ def _echo_runs(results, names=None):
     "--tile", type=click.IntRange(16), default=192, show_default=True, help="Side of a tile in PHOTO's pixels."
 )
 @click.option("--ensemble", is_flag=True, help="Mean over eight flips and turns: a little truer, eight times slower.")
+@click.option(
+    "--blend",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Walk between RUN's two generators: 0 is the pretrained one, 1 the GAN.  [default: the GAN if there is one]",
+)
 @results_option
 @backend_option
 @plainly
-def upscale(photos, model, out, tile, ensemble, results, backend):
+def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     """Enlarge each PHOTO, a file or a folder of them, to DIR/PHOTO_x4.png (or what the model's scale is).
 
     Any size fits into memory. Transparency, grey and 16 bits are kept. What cannot be done is named at the end; the
@@ -403,11 +409,19 @@ def upscale(photos, model, out, tile, ensemble, results, backend):
 
     \b
     srnb upscale holiday/*.jpg --model sample --out large
+    srnb upscale holiday/*.jpg --model sample --blend 0.8 --out large      a little less invention
     """
     os.environ["KERAS_BACKEND"] = _backend(backend)
-    from srnb import inference
+    from srnb import inference, models
 
-    network, failures = inference.load(_weights(model, results)), []
+    path, failures = _weights(model, results), []
+    if blend is None:
+        network = inference.load(path)
+    else:
+        if not path.is_dir():
+            raise ValueError(f"--blend must stand with a run, which has two generators. Received: --model {model}")
+        ends = [inference.load(path / "weights" / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
+        network = models.interpolate(*ends, blend)
     for source, target in _targets(photos, out, inference.scale(network), failures):
         try:
             with click.progressbar(length=1000, label=source.name) as bar:
@@ -491,6 +505,35 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         shown = evaluation.marked(published).droplevel("protocol").to_string()
         click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
     click.echo(f"\n{len(table)} rows, each with its protocol: {out}")
+
+
+@main.command()
+@click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "saved_model", "litert"]),
+    default="saved_model",
+    show_default=True,
+    help="onnx needs the extra `export`: uv pip install tf2onnx onnx.",
+)
+@click.option(
+    "--out", required=True, metavar="PATH", type=click.Path(path_type=Path), help="….onnx, ….tflite, a folder."
+)
+@results_option
+@plainly
+def export(model, form, out, results):
+    """Write a generator for other programs; it takes pictures of any height and width, NHWC, RGB in [0, 1].
+
+    \b
+    srnb export --model sample --format onnx --out sample.onnx
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all three
+    from srnb import inference
+    from srnb.models import export as exports
+
+    exports.write(inference.load(_weights(model, results)), out, format=form)
+    click.echo(out)
 
 
 def _weights(model, results):

@@ -69,7 +69,7 @@ def index(results):
 
 
 def _row(folder, row):
-    """Return what the table of all runs shows of one: its last generator on its first set, the difference to bicubic."""
+    """Return what the table of all runs shows of one: its last generator on its first set, against bicubic."""
     means, table = {}, summary(runs.Run(folder))
     if table is not None:
         table = table.loc[table.index.get_level_values("dataset")[0]]

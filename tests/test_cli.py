@@ -74,6 +74,7 @@ def test_backend_of_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     result = srnb("run", "--results", tmp_path)
     assert result.exit_code == 1 and "KERAS_BACKEND must be tensorflow or jax. Received: torch" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
