@@ -151,6 +151,12 @@ class Trainer:
         self.generator.stop_training = False
         watchers.on_train_begin()
         first, record = self.step, {}
+        run.truncate_log(stage, first)  # what an earlier training of this folder did after this step is forgotten
+        for path in _checkpoints(run, stage):
+            if path.stem > f"{stage}-{first:08d}":
+                path.unlink()
+        if backend.accelerator():
+            run.update(device=backend.accelerator())
         with progress.Progress(steps, stage, start=first) as bar:
             pending, started = [], time.perf_counter()
             for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
@@ -169,7 +175,8 @@ class Trainer:
                 run.log({"stage": stage, "step": step, **record})
                 if step % checkpoint_every == 0 or step == steps:
                     self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
-                    _keep_last(run.checkpoints, stage)
+                    for path in _checkpoints(run, stage)[:-2]:
+                        path.unlink()
                 watchers.on_epoch_end(step // log_every, record)
                 if self.generator.stop_training:
                     break
@@ -211,8 +218,8 @@ class Trainer:
             variable.assign(arrays[name])
 
     def resume(self, run, stage):
-        """Restore the newest checkpoint of `stage` in the run's folder, if there is one, and cut the log back to it."""
-        checkpoints = sorted(run.checkpoints.glob(f"{stage}-*.safetensors"))
+        """Restore the newest checkpoint of `stage` in the run's folder, if there is one; `fit` goes on from there."""
+        checkpoints = _checkpoints(run, stage)
         if not checkpoints:
             return
         try:
@@ -220,7 +227,6 @@ class Trainer:
         except ValueError as error:
             earlier = f"; delete it to go on from {checkpoints[-2].name}" if checkpoints[1:] else ""
             raise ValueError(f"{error}{earlier}") from None
-        run.truncate_log(stage, self.step)
 
     def _named_state(self):
         return {f"{index:05d}": variable for index, variable in enumerate(self.state)}
@@ -242,6 +248,6 @@ def _mean_of(pending):
     return {name: float(np.mean([values[name] for _, values in steps])) for name in steps[0][1]}
 
 
-def _keep_last(folder, stage, *, count=2):
-    for path in sorted(folder.glob(f"{stage}-*.safetensors"))[:-count]:
-        path.unlink()
+def _checkpoints(run, stage):
+    """Return the checkpoints of a stage, oldest first."""
+    return sorted(run.checkpoints.glob(f"{stage}-*.safetensors"))

@@ -162,6 +162,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
 
 
+def test_a_training_that_starts_anew_forgets_the_one_before(tmp_path):
+    fit(trainer(), tmp_path, 12)
+    run = fit(trainer(), tmp_path, 6)
+    assert run.read_log()["step"].tolist() == [2, 4, 6]
+    assert sorted(path.stem for path in run.checkpoints.iterdir()) == ["gan-00000004", "gan-00000006"]
+
+
 def test_wrong_checkpoints_are_refused(tmp_path):
     subject = trainer(parameters={"learning_rate": 1e-3})
     run = fit(subject, tmp_path, 8)

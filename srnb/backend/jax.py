@@ -52,3 +52,8 @@ def compile_step(step, state):
 
     run.sync = sync
     return run
+
+
+def accelerator():
+    device = jax.devices()[0]
+    return None if device.platform == "cpu" else device.device_kind

@@ -23,3 +23,8 @@ def compile_step(step, state):
 
     run.sync = lambda: None
     return run
+
+
+def accelerator():
+    devices = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU") if devices else None
