@@ -57,6 +57,12 @@ def render(run):
     return path
 
 
+def markdown(run):
+    """Return what a run measured and how long it took as Markdown tables, for a README."""
+    record = run.read()
+    return _template("results.md.j2").render(run=run, facts=_facts(record), tables=_tables(run), steps=_steps(record))
+
+
 def index(results):
     """Write index.html, all runs of a results folder side by side with links to their reports; return their frame."""
     frame = runs.collect(results)

@@ -1,0 +1,5 @@
+"""`python -m srnb.cli`"""
+
+from srnb.cli import main
+
+main()

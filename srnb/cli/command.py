@@ -1,0 +1,75 @@
+"""What all commands of `srnb` share: the group, its plain errors, options."""
+
+import os
+from functools import wraps
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BACKENDS = ("tensorflow", "jax")
+
+
+class Group(click.Group):
+    """Commands in the order in which they are written, not of the alphabet."""
+
+    def list_commands(self, context):
+        return list(self.commands)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main():
+    """Super-resolution workbook: run the notebooks, queue runs, look at what came out.
+
+    \b
+    srnb run                          the five notebooks with the preset `sample`, then the report
+    srnb run --preset smoke           the same in a minute or two, to see that everything works
+    srnb run 01 02 -p steps 500       two notebooks, one parameter changed
+    srnb run --resume sample          go on where a run stopped
+    srnb runs                         all runs side by side
+    srnb upscale photo.jpg --model sample --out large
+    srnb evaluate --model sample --sets Set5,Set14
+
+    `srnb COMMAND --help` says more.
+    """
+
+
+def plainly(command):
+    """Let a command end with one clear message instead of a traceback when its user can put things right."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(sentence(error)) from None
+
+    return wrapped
+
+
+def sentence(error):
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)
+
+
+def chosen_backend(name):
+    """Return the backend that a user named, or the environment, or TensorFlow."""
+    backend = name or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise ValueError(f"KERAS_BACKEND must be {' or '.join(BACKENDS)}. Received: {backend}")
+    return backend
+
+
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "results",
+    metavar="DIR",
+    help="Where run folders live.  [default: results/ of the checkout]",
+)
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="Backend of Keras.  [default: $KERAS_BACKEND, else tensorflow]",
+)

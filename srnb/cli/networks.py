@@ -1,0 +1,189 @@
+"""Using trained networks: upscale, evaluate, export."""
+
+import os
+from pathlib import Path
+
+import click
+
+from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence
+
+
+@main.command()
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where results go."
+)
+@click.option(
+    "--tile", type=click.IntRange(16), default=192, show_default=True, help="Side of a tile in PHOTO's pixels."
+)
+@click.option("--ensemble", is_flag=True, help="Mean over eight flips and turns: a little truer, eight times slower.")
+@click.option(
+    "--blend",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Walk between RUN's two generators: 0 is the pretrained one, 1 the GAN.  [default: the GAN if there is one]",
+)
+@results_option
+@backend_option
+@plainly
+def upscale(photos, model, out, tile, ensemble, blend, results, backend):
+    """Enlarge each PHOTO, a file or a folder of them, to DIR/PHOTO_x4.png (or what the model's scale is).
+
+    Any size fits into memory. Transparency, grey and 16 bits are kept. What cannot be done is named at the end; the
+    others are done all the same.
+
+    \b
+    srnb upscale holiday/*.jpg --model sample --out large
+    srnb upscale holiday/*.jpg --model sample --blend 0.8 --out large      a little less invention
+    """
+    os.environ["KERAS_BACKEND"] = chosen_backend(backend)
+    from srnb import inference, models
+
+    path, failures = _weights(model, results), []
+    if blend is None:
+        network = inference.load(path)
+    else:
+        if not path.is_dir():
+            raise ValueError(f"--blend must stand with a run, which has two generators. Received: --model {model}")
+        ends = [inference.load(path / "weights" / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
+        network = models.interpolate(*ends, blend)
+    for source, target in _targets(photos, out, inference.scale(network), failures):
+        try:
+            with click.progressbar(length=1000, label=source.name) as bar:
+
+                def show(done, total, bar=bar):
+                    bar.update(1000 * done // total - bar.pos)
+
+                inference.upscale_file(network, source, target, tile=tile, ensemble=ensemble, progress=show)
+        except (ValueError, OSError) as error:
+            failures.append(sentence(error))
+    if failures:
+        raise click.ClickException("\n  ".join([f"{len(failures)} not done:", *failures]))
+
+
+@main.command()
+@click.option("--model", "names", multiple=True, metavar="RUN", help="As for upscale; give several to compare them.")
+@click.option("--sets", default="sample", show_default=True, help="Comma separated: sample, Set5, …, or folders.")
+@click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
+@click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
+@click.option("--reference", default="bicubic", show_default=True, help="The model that the others are held against.")
+@click.option("--grey", default="luma", show_default=True, help="What a grey file counts as: luma (MATLAB) or rgb.")
+@click.option("--ensemble", is_flag=True, help="Measure the mean over eight flips and turns.")
+@click.option(
+    "--out",
+    default="evaluation.csv",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the rows.",
+)
+@results_option
+@backend_option
+@plainly
+def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, results, backend):
+    """Measure models against bicubic on whole sets: one row per picture and number, written as CSV.
+
+    Of `sample` and of no other set it takes the held-out part. Published values of the same sets are shown beside the
+    means where there are any.
+
+    \b
+    srnb evaluate --model sample --sets Set5,Set14
+    """
+    os.environ["KERAS_BACKEND"] = chosen_backend(backend)
+    from functools import partial
+
+    import pandas as pd
+
+    from srnb import datasets, evaluation, inference, progress, runs
+
+    sets = [name.strip() for name in sets.split(",") if name.strip()]
+    metrics = metrics.split(",") if metrics else evaluation.DEFAULT_METRICS
+    pairs = {
+        name: [(path, None) for path in datasets.photographs(name, "test")]
+        if name == "sample"
+        else datasets.pairs(name, scale=scale)
+        for name in sets
+    }
+    networks = {}
+    for name in names:
+        path = _weights(name, results)
+        network = inference.load(path)
+        if inference.scale(network) != scale:
+            raise ValueError(
+                f"--scale must be that of the model {name}. Received: {scale}, not {inference.scale(network)}"
+            )
+        label = path.name if path.is_dir() else f"{path.parent.parent.name} {path.name.partition('.')[0]}"
+        networks[label] = partial(inference.upscale, network, ensemble=ensemble)
+    tables = []
+    for name, files in pairs.items():
+        scenes = progress.track(evaluation.pictures(networks, files, scale=scale), name, total=len(files))
+        tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
+    table = pd.concat(tables)
+    runs.write_text(out, table.to_csv(index=False))
+    click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
+    if networks:
+        differences = evaluation.bootstrap(table, reference=reference)
+        click.echo(
+            f"\nDifference to {reference}, 95 % interval over the pictures\n{differences.to_string(index=False)}"
+        )
+    published = evaluation.published(datasets=sets, scale=scale)
+    if len(published):
+        shown = evaluation.marked(published).droplevel("protocol").to_string()
+        click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
+    click.echo(f"\n{len(table)} rows, each with its protocol: {out}")
+
+
+@main.command()
+@click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "saved_model", "litert"]),
+    default="saved_model",
+    show_default=True,
+    help="onnx needs the extra `export`: uv pip install tf2onnx onnx.",
+)
+@click.option(
+    "--out", required=True, metavar="PATH", type=click.Path(path_type=Path), help="….onnx, ….tflite, a folder."
+)
+@results_option
+@plainly
+def export(model, form, out, results):
+    """Write a generator for other programs; it takes pictures of any height and width, NHWC, RGB in [0, 1].
+
+    \b
+    srnb export --model sample --format onnx --out sample.onnx
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all three
+    from srnb import inference
+    from srnb.models import export as exports
+
+    exports.write(inference.load(_weights(model, results)), out, format=form)
+    click.echo(out)
+
+
+def _weights(model, results):
+    """Return the weight file or the run's folder that a user means."""
+    from srnb import batch
+
+    return Path(model) if Path(model).is_file() else batch.find(model, results=results).folder
+
+
+def _targets(photos, out, scale, failures):
+    """Yield (file, its target) for files and folders of photos; what has no target goes to `failures`."""
+    from srnb import images
+
+    taken = set()
+    for photo in photos:
+        try:
+            files = images.find(photo) if photo.is_dir() else [photo]
+        except FileNotFoundError as error:
+            failures.append(sentence(error))
+            continue
+        for file in files:
+            target = out / f"{file.stem}_x{scale}.png"
+            if target in taken:
+                failures.append(f"{file}: another photo of this name was written to {target}")
+            else:
+                taken.add(target)
+                yield file, target

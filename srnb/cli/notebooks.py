@@ -1,0 +1,248 @@
+"""Running notebooks and looking at what came out: run, grid, report, runs, lab."""
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from srnb.cli.command import ROOT, backend_option, chosen_backend, main, plainly, results_option
+
+preset_option = click.option(
+    "--preset", metavar="NAME", help="File in notebooks/presets, or a path.  [default: sample]"
+)
+parameter_option = click.option(
+    "-p",
+    "overrides",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set one parameter, after the preset; as often as needed.",
+)
+timeout_option = click.option(
+    "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Let no cell take longer.  [default: no limit]"
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Grid runs side by side, each with its share of the cores and a GPU of its own if there are any.",
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Send grid runs to this Dask scheduler (tcp://…) instead."
+)
+folder_option = click.option(
+    "--notebooks",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
+    default=ROOT / "notebooks",
+    metavar="DIR",
+    help="Where notebooks and presets live.  [default: notebooks/ of the checkout]",
+)
+
+
+@main.command()
+@click.argument("names", metavar="[NOTEBOOK]...", nargs=-1)
+@preset_option
+@parameter_option
+@click.option("--run", "name", metavar="NAME", help="Name of the new run's folder.  [default: the preset's name]")
+@click.option("--resume", metavar="RUN", help="Go on with a run that failed or was interrupted.")
+@backend_option
+@click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
+@click.option("--no-grid", is_flag=True, help="Run no variations.")
+@workers_option
+@scheduler_option
+@timeout_option
+@results_option
+@folder_option
+@plainly
+def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers, scheduler, timeout, results, folder):
+    """Run notebooks in order, headless, and render their report.
+
+    NOTEBOOK is a number, as in `srnb run 01 02`; without any, all of them run. Every run has a folder of its own,
+    results/NAME. Nothing is ever overwritten: where results/sample exists, the next run is sample-2.
+
+    Before the first kernel starts, names and types of all parameters are checked against the notebooks, and the data is
+    looked for. When a cell fails or Ctrl-C stops the run, the partial notebook stays in the run's folder, run.json says
+    which cell and why, and --resume goes on from that notebook.
+
+    A grid (notebooks/presets/grids/NAME.yaml) holds variations of the run, each with some parameters changed. They run
+    before the notebook that compares, each in a folder of its own: results/NAME-VARIATION. What comes before the first
+    notebook that a variation concerns is taken from the main run.
+
+    \b
+    srnb run --preset sample -p gan_steps 400 -p pixel_loss mse
+    srnb run -p dataset_folder ~/photographs --run mine
+    srnb run --resume mine
+    srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
+    """
+    from srnb import batch
+    from srnb import grid as grids
+
+    if resume:
+        if names or name or grid or no_grid:
+            raise ValueError("--resume must stand without notebooks, --run and --grid: the run knows its own")
+        begun = batch.find(resume, results=results)
+        _require_same(begun, preset, overrides, backend)
+    else:
+        begun = _begun(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
+    if begun.is_done:
+        click.echo(f"{begun.name} is done already")
+    else:
+        click.echo(f"{begun.name} · folder {begun.folder}")
+        with batch.terminated_like_interrupted(), _failing(begun):
+            grids.complete(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
+    _conclude(begun)
+
+
+@main.command()
+@click.argument("name", metavar="GRID")
+@preset_option
+@parameter_option
+@click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
+@backend_option
+@workers_option
+@scheduler_option
+@timeout_option
+@results_option
+@folder_option
+@plainly
+def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, results, folder):
+    """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
+
+    The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
+    call it again. The file maps names to parameters; `common` holds for all of them:
+
+    \b
+    common: {steps: 2000}
+    baseline: {}
+    no-batchnorm: {normalization: none}
+
+    \b
+    srnb grid sample --workers 2
+    srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
+    srnb grid losses --preset srgan --scheduler tcp://head:8786    workers of a cluster (dask-jobqueue, SSH …)
+    """
+    from srnb import batch, kernels, presets
+    from srnb import grid as grids
+
+    paths = [path for path in presets.notebooks(folder=folder) if "runs" not in presets.parameters(path)]
+    values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
+    planned = {
+        variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
+        for variation, changed in presets.read_grid(name, folder=folder).items()
+    }
+    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample"}
+    begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
+    try:
+        with batch.terminated_like_interrupted():
+            grids.execute(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
+    except kernels.Failure as failure:
+        raise click.ClickException(f"{failure}\nThe same command goes on with what is not done.") from None
+    finally:
+        _echo_runs(results, [each.name for each in begun])
+
+
+def _begun(names, preset, overrides, name, backend, grid, no_grid, results, folder):
+    """Check everything that was asked for and return a new run; no kernel has started yet."""
+    from srnb import batch, presets
+
+    paths = presets.notebooks(names, folder=folder)
+    values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
+    values = batch.settle(values, paths, results=results)
+    comparing = any("runs" in presets.parameters(path) for path in paths)
+    if grid and not comparing:
+        raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
+    if not grid and comparing and not no_grid and (folder / "presets" / "grids" / f"{preset}.yaml").is_file():
+        grid = preset
+    variations = {
+        variation: presets.resolve(paths, variation=changed, folder=folder)
+        for variation, changed in (presets.read_grid(grid, folder=folder) if grid else {}).items()
+    }
+    if name and (results / name).exists():
+        raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
+    fixed = {"backend": chosen_backend(backend), "preset": preset}
+    target = batch.new_folder(results, name or Path(preset).stem)
+    return batch.begin(target, paths, values=values, variations=variations, **fixed)
+
+
+def _require_same(run, preset, overrides, backend):
+    """Raise ValueError unless what was asked for beside --resume is what the run was begun with."""
+    from srnb import batch, presets
+
+    record, paths = run.read(), list(batch.chain(run))
+    values = presets.resolve(paths, preset=preset, overrides=overrides, folder=paths[0].parent)
+    values = record["values"] | batch.settle(values, paths, results=run.folder.parent)
+    batch.require_same(run, batch.effective(paths, values))
+    if backend and backend != record["backend"]:
+        raise ValueError(f"a run must go on with its backend, {record['backend']}. Received: {backend}")
+
+
+@main.command()
+@click.argument("name", metavar="RUN")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead, for a README.")
+@results_option
+@plainly
+def report(name, markdown, results):
+    """Render RUN's report again, finished or not: results/RUN/report/index.html, one file that opens anywhere."""
+    from srnb import batch, report
+
+    run = batch.find(name, results=results)
+    click.echo(report.markdown(run) if markdown else report.render(run))
+
+
+@main.command()
+@results_option
+@plainly
+def runs(results):
+    """Show all runs side by side, and rebuild results/runs.csv and results/index.html."""
+    _echo_runs(results)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@backend_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@plainly
+def lab(backend, arguments):
+    """Open JupyterLab on the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`."""
+    os.environ["KERAS_BACKEND"] = chosen_backend(backend)
+    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *arguments])
+
+
+@contextmanager
+def _failing(run):
+    """Turn the failure of a run into one line, what to do next, and an exit code: 1, or 130 after Ctrl-C."""
+    from srnb import kernels
+
+    try:
+        yield
+    except (kernels.Failure, KeyboardInterrupt) as error:
+        interrupted = isinstance(error, KeyboardInterrupt) or error.record["kind"] == "Interrupted"
+        click.echo(f"Error: {error or 'interrupted'}", err=True)
+        click.echo(f"What there is so far: {run.folder}. Go on with: srnb run --resume {run.folder}", err=True)
+        sys.exit(130 if interrupted else 1)
+
+
+def _conclude(run):
+    """Print the table of a run and where its report is."""
+    from srnb import report
+
+    report.index(run.folder.parent)
+    table = report.summary(run)
+    if table is not None:
+        click.echo("\n" + table.to_string(float_format="{:.4g}".format, na_rep="") + "\n")
+    click.echo(f"report: {run.folder / 'report' / 'index.html'}")
+
+
+def _echo_runs(results, names=None):
+    """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
+    from srnb import report
+
+    table = report.index(results)
+    if names is not None:
+        table = table[table["run"].isin(names)]
+    columns = [name for name in report.COLUMNS if name in table]
+    click.echo(table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}")
