@@ -15,7 +15,7 @@ def minimize(loss_fn, model, optimizer, state):
 
 
 def compile_step(step, state):
-    # Without XLA: on two CPU cores SRResNet trains 1.3 to 1.6 times faster so (benchmarks/train_step.py)
+    # without XLA: paper-size SRResNet, batch 16, 24 to 96 pixels: 0.97 s a step on two CPU cores, 1.26 s with it
     compiled = tf.function(step)
 
     def run(*arrays):
