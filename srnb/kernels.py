@@ -41,7 +41,9 @@ class Failure(Exception):
 
     def __init__(self, record):
         where = record["notebook"] + (f", cell {record['cell']}" if record["cell"] else "")
-        super().__init__(f"{where}: {record['kind']}: {record['message'].splitlines()[0] if record['message'] else ''}")
+        lines = record["message"].splitlines()
+        lines = [*lines[:5], f"… and {len(lines) - 5} lines more in run.json"] if len(lines) > 6 else lines
+        super().__init__("\n  ".join([f"{where}: {record['kind']}: {''.join(lines[:1])}", *lines[1:]]))
         self.record = record
 
 
