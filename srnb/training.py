@@ -194,14 +194,17 @@ class Trainer:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         arrays = {name: np.asarray(variable.value) for name, variable in self._named_state().items()}
-        save_file(arrays, temporary, metadata={"parameters": json.dumps(self.parameters)})
-        temporary.replace(path)
+        try:
+            save_file(arrays, temporary, metadata={"parameters": json.dumps(self.parameters)})
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def restore(self, path):
         """Read a checkpoint that `save` wrote. Raises ValueError if it is damaged or from another training."""
         try:
             with safe_open(path, framework="numpy") as file:
-                parameters = json.loads(file.metadata()["parameters"])
+                parameters = json.loads((file.metadata() or {}).get("parameters", "{}"))
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
         except SafetensorError as error:
             raise ValueError(f"a checkpoint must be whole. Received: {path} ({error})") from None
