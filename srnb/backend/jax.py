@@ -32,6 +32,10 @@ def minimize(loss_fn, model, optimizer, state):
     return output
 
 
+def gradient(function, x):
+    return jax.grad(lambda x: function(x).sum())(x)
+
+
 def compile_step(step, state):
     compiled = jax.jit(lambda values, *arrays: _run(step, state, values, *arrays), donate_argnums=0)
     values = None
