@@ -28,6 +28,7 @@ TINY = {
     "srresnet": {"width": 4, "blocks": 1},
     "msrresnet": {"width": 4, "blocks": 1},
     "rrdb": {"width": 4, "blocks": 1, "growth": 2},
+    "johnson": {"width": 4, "blocks": 1},
     "rcan": {"width": 16, "blocks": 1, "groups": 1},
     "asrgan_generator": {"width": 8, "blocks": 1},
 }
@@ -52,6 +53,57 @@ def test_more_parameter_counts():
     # pix2pix counts 2,764,737 without normalisation; BatchNorm adds two numbers for each of 896 maps
     assert models.cost("patch_discriminator", normalization="none")["trainable"] == 2_764_737
     assert models.cost("patch_discriminator")["trainable"] == 2_764_737 + 2 * 896
+
+
+def test_johnson_by_hand():
+    def conv(kernel, inputs, maps):
+        return kernel * kernel * inputs * maps + maps
+
+    batch = 2 * 64  # scale and shift
+    residual = 2 * (conv(3, 64, 64) + batch)
+    for scale, doublings in ((4, 2), (8, 3)):
+        by_hand = conv(9, 3, 64) + batch + 4 * residual + doublings * (conv(3, 64, 64) + batch) + conv(9, 64, 3)
+        model = models.build("johnson", scale=scale)
+        assert sum(np.prod(weight.shape) for weight in model.trainable_variables) == by_hand
+        for height, width in ((5, 6), (12, 9)):
+            shape = model.compute_output_shape((1, height, width, 3))
+            assert shape == (1, height * scale, width * scale, 3)
+    picture = 100 * np.random.default_rng(0).standard_normal((1, 7, 9, 3)).astype(np.float32)
+    out = run(models.build("johnson", **TINY["johnson"]), picture, training=True)
+    assert out.shape == (1, 28, 36, 3) and 0 <= out.min() < out.max() <= 1
+
+
+def test_switches_add_nothing_where_they_are_off():
+    off = {"srresnet": {"attention": "none", "residual_scale": 1.0}, "srgan_discriminator": {"attention": "none"}}
+    for name, values in off.items():
+        assert values.items() <= zoo.SPECS[name].items()
+        kinds = {type(layer).__name__ for layer in models.build(name).layers}
+        assert not kinds & {"FlexibleSelfAttention", "Rescaling"}
+    kinds = [type(layer).__name__ for layer in models.build("rrdb", **TINY["rrdb"], residual_scale=1.0).layers]
+    assert "Rescaling" not in kinds and kinds.count("Add") == 3 + 1 + 1
+    kinds = {type(layer).__name__ for layer in models.build("esrgan_discriminator", normalization="none").layers}
+    assert "BatchNormalization" not in kinds
+
+
+def test_the_residual_scale_is_that_of_every_block():
+    model = models.build("srresnet", width=4, blocks=2, residual_scale=0.2)
+    assert [layer.scale for layer in model.layers if type(layer).__name__ == "Rescaling"] == [0.2] * 2
+    model = models.build("rrdb", **TINY["rrdb"])
+    assert [layer.scale for layer in model.layers if type(layer).__name__ == "Rescaling"] == [0.2] * (3 + 1)
+
+
+def test_attention_stands_where_asrgan_has_it():
+    attention = "flexible_attention(pool=4)"
+    generator = models.build("srresnet", width=64, blocks=1, attention=attention)
+    layer = generator.get_layer("flexible_attention")
+    assert layer.output.shape[-1] == 64 and layer.input is generator.get_layer("add").output
+    discriminator = models.build("srgan_discriminator", width=64, attention=attention)
+    layer = discriminator.get_layer("flexible_attention")
+    behind = [each.name for each in discriminator.layers].index("flexible_attention")
+    convolutions = [each for each in discriminator.layers[:behind] if type(each).__name__ == "Conv2D"]
+    assert len(convolutions) == 6 and layer.output.shape[-1] == 256
+    added = 2 * 256 * 256 // 8 + 256 * 256 + 1  # query and key of C/8, value of C, gamma
+    assert discriminator.count_params() - models.build("srgan_discriminator", width=64).count_params() == added
 
 
 def test_receptive_fields():

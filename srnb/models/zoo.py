@@ -83,6 +83,8 @@ SPECS["edsr_baseline"] = {
 # Ledig et al. 2017, figure 4, top. `skip="bilinear"` adds the bilinear picture to the output, so that a short training
 # starts from a good one; the paper has no such skip. The paper does not state its initialisation: the last convolution
 # starts near zero here, which leaves the skip's picture as it is (0.5 instead of 0.3 dB over bicubic after 900 steps).
+# `attention` and `residual_scale` are not the paper's either: a word in front of the enlargement, where A-SRGAN has
+# flexible_attention(pool=4), and the factor on a residual of EDSR and ESRGAN.
 SPECS["srresnet"] = {
     "name": "srresnet",
     "paper": "Ledig et al. 2017, figure 4, generator",
@@ -90,12 +92,20 @@ SPECS["srresnet"] = {
     "blocks": 16,
     "width": 64,
     "normalization": "batch",
+    "residual_scale": 1.0,
+    "attention": "none",
     "skip": "none",
-    "where": {"residual": {"add": "k3n{width}s1 {normalization} prelu k3n{width}s1 {normalization}"}},
+    "where": {
+        "residual": {
+            "add": "k3n{width}s1 {normalization} prelu k3n{width}s1 {normalization}",
+            "scale": "{residual_scale}",
+        }
+    },
     "body": {
         "add": [
             "k9n{width}s1 prelu",
             {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1 {normalization}"]},
+            "{attention}",
             {"upscale": "k3n{width*factor*factor}s1 shuffle{factor} prelu", "by": "{scale}"},
             "k9n{channels}s1(msra=0.01)",
         ],
@@ -131,16 +141,36 @@ SPECS["rrdb"] = {
     "blocks": 23,
     "width": 64,
     "growth": 32,
+    "residual_scale": 0.2,
     "where": {
         "grow": {"concat": "k3n{growth}s1(msra=0.1) lrelu(0.2)"},
-        "rdb": {"add": [{"repeat": "grow", "times": 4}, "k3n{width}s1(msra=0.1)"], "scale": 0.2},
-        "rrdb": {"add": {"repeat": "rdb", "times": 3}, "scale": 0.2},
+        "rdb": {"add": [{"repeat": "grow", "times": 4}, "k3n{width}s1(msra=0.1)"], "scale": "{residual_scale}"},
+        "rrdb": {"add": {"repeat": "rdb", "times": 3}, "scale": "{residual_scale}"},
     },
     "body": [
         "k3n{width}s1",
         {"add": [{"repeat": "rrdb", "times": "{blocks}"}, "k3n{width}s1"]},
         {"upscale": "nearest{factor} k3n{width}s1 lrelu(0.2)", "by": "{scale}"},
         "k3n{width}s1 lrelu(0.2) k3n{channels}s1",
+    ],
+}
+
+# Johnson et al. 2016, section 4.2: residual blocks, then one fractionally strided convolution for each doubling; no ReLU
+# behind the sum. The sizes are those of the supplement as remembered, not verified. The paper scales its tanh to
+# 0 … 255; here it ends in [0, 1].
+SPECS["johnson"] = {
+    "name": "johnson",
+    "paper": "Johnson et al. 2016, section 4.2 and supplement, super-resolution",
+    "scale": 4,
+    "blocks": 4,
+    "width": 64,
+    "normalization": "batch",
+    "where": {"residual": {"add": "k3n{width}s1 {normalization} relu k3n{width}s1 {normalization}"}},
+    "body": [
+        "k9n{width}s1 {normalization} relu",
+        {"repeat": "residual", "times": "{blocks}"},
+        {"upscale": "k3n{width}s1/{factor} {normalization} relu", "by": "{scale}"},
+        "k9n{channels}s1 tanh rescale(0.5, 0.5)",
     ],
 }
 
@@ -186,29 +216,33 @@ SPECS["asrgan_generator"] = {
 
 # Ledig et al. 2017, figure 4, bottom. The paper flattens the 6x6 maps of its 96x96 patches; pooling to a 6x6 grid is
 # the same network there, and takes patches of any other size too. grid=1 is global average pooling: far fewer weights.
+# `attention` is a word behind the sixth convolution, where A-SRGAN has flexible_attention(pool=4).
 SPECS["srgan_discriminator"] = {
     "name": "srgan_discriminator",
     "paper": "Ledig et al. 2017, figure 4, discriminator",
     "width": 64,
     "grid": 6,
     "normalization": "batch",
+    "attention": "none",
     "where": {"stage": "k3n{maps}s1 {normalization} lrelu(0.2) k3n{maps}s2 {normalization} lrelu(0.2)"},
     "body": [
         "k3n{width}s1 lrelu(0.2) k3n{width}s2 {normalization} lrelu(0.2)",
-        "stage(maps={width*2}) stage(maps={width*4}) stage(maps={width*8})",
+        "stage(maps={width*2}) stage(maps={width*4}) {attention} stage(maps={width*8})",
         "adaptive{grid} flatten dense{width*16} lrelu(0.2) dense1",
     ],
 }
 
-# The discriminator of ESRGAN's released code, for 128x128 patches: kernels of 4 where it halves the maps
+# The discriminator of ESRGAN's released code, for 128x128 patches: kernels of 4 where it halves the maps. Its
+# convolutions leave the shift to BatchNorm and have no bias; with normalization="none" they still have none.
 SPECS["esrgan_discriminator"] = {
     "name": "esrgan_discriminator",
     "paper": "Wang et al. 2018, released code (VGG style, 128)",
     "width": 64,
     "grid": 4,
+    "normalization": "batch",
     "where": {
-        "half": "k4n{maps}s2(bias=false) batch lrelu(0.2)",
-        "stage": "k3n{maps}s1(bias=false) batch lrelu(0.2) half(maps={maps})",
+        "half": "k4n{maps}s2(bias=false) {normalization} lrelu(0.2)",
+        "stage": "k3n{maps}s1(bias=false) {normalization} lrelu(0.2) half(maps={maps})",
     },
     "body": [
         "k3n{width}s1 lrelu(0.2) half(maps={width})",
