@@ -155,9 +155,9 @@ SPECS["rrdb"] = {
     ],
 }
 
-# Johnson et al. 2016, section 4.2: residual blocks, then one fractionally strided convolution for each doubling; no ReLU
-# behind the sum. The sizes are those of the supplement as remembered, not verified. The paper scales its tanh to
-# 0 … 255; here it ends in [0, 1].
+# Johnson et al. 2016, section 4.2: residual blocks without a ReLU behind the sum, then one fractionally strided
+# convolution for each doubling. The sizes are those of the supplement as remembered, not verified. The paper scales its
+# tanh to 0 … 255; here it ends in [0, 1].
 SPECS["johnson"] = {
     "name": "johnson",
     "paper": "Johnson et al. 2016, section 4.2 and supplement, super-resolution",
