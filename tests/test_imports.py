@@ -10,7 +10,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "srnb"
 # from the ground up: a room may import those of lower floors only
 FLOORS = [
-    {"runs", "progress", "decoding", "png", "resize", "sets", "archives", "backend"},
+    {
+        "runs",
+        "checkpoints",
+        "optimizers",
+        "symptoms",
+        "progress",
+        "decoding",
+        "png",
+        "resize",
+        "sets",
+        "archives",
+        "backend",
+    },
     {"losses", "images", "models", "presets", "kernels"},
     {"degrade", "datasets", "metrics", "slider"},
     {"patches", "inference"},

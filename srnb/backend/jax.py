@@ -1,7 +1,12 @@
 """A training step on JAX: stateful Keras code run on explicit values, then compiled with the state donated."""
 
+import os
+from functools import partial
+
 import jax
 import keras
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 def _run(function, variables, values, *arrays):
@@ -24,11 +29,16 @@ def minimize(loss_fn, model, optimizer, state):
         (loss, output), new = _run(loss_fn, [*trainable, *rest], [*values, *rest_values])
         return optimizer.scale_loss(loss), (output, new[len(trainable) :])
 
-    gradient = jax.value_and_grad(objective, has_aux=True)
-    (_, (output, new_rest)), gradients = gradient([variable.value for variable in trainable])
+    differentiate = jax.value_and_grad(objective, has_aux=True)
+    values = [variable.value for variable in trainable]
+    (_, (output, new_rest)), gradients = differentiate(values)
     for variable, value in zip(rest, new_rest, strict=True):
         variable.assign(value)
-    optimizer.apply(gradients, trainable)
+    # the stateless form, because a scaled loss decides in a branch whether weights move
+    slots = [variable.value for variable in optimizer.variables]
+    values, slots = optimizer.stateless_apply(slots, gradients, values)
+    for variable, value in zip([*trainable, *optimizer.variables], [*values, *slots], strict=True):
+        variable.assign(value)
     return output
 
 
@@ -36,15 +46,25 @@ def gradient(function, x):
     return jax.grad(lambda x: function(x).sum())(x)
 
 
-def compile_step(step, state):
-    compiled = jax.jit(lambda values, *arrays: _run(step, state, values, *arrays), donate_argnums=0)
+def compile_step(step, state, *, split=False, jit_compile=None):
+    if jit_compile is False:
+        raise ValueError("jit_compile must be None or True on JAX, which always compiles. Received: False")
+    mesh = _mesh() if split else None
+    everywhere = {"out_shardings": NamedSharding(mesh, PartitionSpec())} if mesh else {}
+
+    def pure(values, options, *arrays):
+        return _run(partial(step, **dict(options)), state, values, *arrays)
+
+    compiled = jax.jit(pure, static_argnums=1, donate_argnums=0, **everywhere)
     values = None
 
-    def run(*arrays):
+    def run(*arrays, **options):
         nonlocal values
         if values is None:
             values = [variable.value for variable in state]
-        output, values = compiled(values, *arrays)
+        if mesh:
+            arrays = [_share(array, mesh) for array in arrays]
+        output, values = compiled(values, tuple(sorted(options.items())), *arrays)
         return output
 
     def sync():
@@ -56,6 +76,29 @@ def compile_step(step, state):
 
     run.sync = sync
     return run
+
+
+def distribute():
+    if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:
+        keras.distribution.initialize()
+    devices = keras.distribution.list_devices()
+    if len(devices) > 1:
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False))
+    return len(devices)
+
+
+def _mesh():
+    distribution = keras.distribution.distribution()
+    return distribution.device_mesh.backend_mesh if distribution else None
+
+
+def _share(array, mesh):
+    """Lay a batch, which every process holds whole, out over the devices of all processes."""
+    if len(array) % mesh.size:
+        raise ValueError(f"a batch must divide among {mesh.size} devices. Received: {len(array)} pictures")
+    array = np.asarray(array)
+    sharding = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def accelerator():

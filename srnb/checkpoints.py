@@ -1,0 +1,52 @@
+"""Checkpoints of a training: the values of its variables and the parameters it must share with whoever goes on."""
+
+import json
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+
+def save(path, variables, parameters):
+    """Write the values of Keras variables, in their order, and a flat dict, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    arrays = {name: np.asarray(variable.value) for name, variable in _named(variables).items()}
+    try:
+        save_file(arrays, temporary, metadata={"parameters": json.dumps(parameters)})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def restore(path, variables, parameters):
+    """Assign what `save` wrote. Raises ValueError, and changes nothing, unless the file is whole and all of it fits."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = json.loads((file.metadata() or {}).get("parameters", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"a checkpoint must be whole. Received: {path} ({error})") from None
+    variables = _named(variables)
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    differences = _differences(expected, shapes) + _differences(parameters, found)
+    if differences:
+        raise ValueError(f"a checkpoint must come from the same training. Received: {path}: {'; '.join(differences)}")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def kept(folder, stage, suffix="safetensors"):
+    """Return the files <stage>-<step>.<suffix> of a folder, oldest first."""
+    return sorted(folder.glob(f"{stage}-{'[0-9]' * 8}.{suffix}"))
+
+
+def _named(variables):
+    return {f"{index:05d}": variable for index, variable in enumerate(variables)}
+
+
+def _differences(expected, received):
+    """One line for each of the first five entries in which two dicts differ."""
+    names = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
+    return [f"{name} is {received.get(name)}, not {expected.get(name)}" for name in names[:5]]

@@ -1,0 +1,89 @@
+"""Learning rates and optimizers by name, as a parameters cell gives them."""
+
+import keras
+from keras.optimizers import schedules
+from keras.saving import register_keras_serializable
+
+# precision of a run -> Keras dtype policy: variables stay float32, networks compute in the lower precision
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5, cycles=1, lowest=0.0):
+    """Return a Keras learning-rate schedule over `steps` updates, or the number itself where it is constant.
+
+    constant   `learning_rate` throughout
+    step       times `factor` after each of `milestones` updates: ESRGAN halves after 50k, 100k, 200k and 300k
+    cosine     down to `lowest` along a half cosine, `cycles` times; each restarts at `learning_rate` (SGDR; MSRResNet
+               has 4 cycles and 1e-7)
+    sweep      from `lowest` up to `learning_rate` in equal factors: the learning-rate range test of Smith 2017
+
+    warmup: updates over which the rate first climbs from zero, times whatever the schedule says.
+    Raises ValueError for unknown names and for numbers that make no schedule.
+    """
+    if name not in ("constant", "step", "cosine", "sweep"):
+        raise ValueError(f"a schedule must be constant, step, cosine or sweep. Received: {name!r}")
+    if not (learning_rate > 0 and steps >= 1 and cycles >= 1 and warmup >= 0 and 0 <= lowest <= learning_rate):
+        raise ValueError(
+            "learning_rate must be positive, steps and cycles at least 1, warmup not negative, and lowest in "
+            f"[0, learning_rate]. Received: {learning_rate}, {steps}, {cycles}, {warmup} and {lowest}"
+        )
+    milestones = list(milestones)
+    if milestones != sorted(set(milestones)) or (milestones and milestones[0] < 1):
+        raise ValueError(f"milestones must be growing numbers of updates from 1 on. Received: {milestones}")
+    if (name == "step") != bool(milestones):
+        raise ValueError(f"milestones belong to the schedule step, and only to it. Received: {name}, {milestones}")
+
+    rate = learning_rate
+    if name == "step":
+        values = [learning_rate * factor**count for count in range(len(milestones) + 1)]
+        # Keras keeps a value up to and including its boundary, counted from 0
+        rate = schedules.PiecewiseConstantDecay([milestone - 1 for milestone in milestones], values)
+    elif name == "cosine":
+        options = {"alpha": lowest / learning_rate}
+        rate = schedules.CosineDecay(learning_rate, steps, **options)
+        if cycles > 1:
+            rate = schedules.CosineDecayRestarts(learning_rate, -(-steps // cycles), t_mul=1.0, **options)
+    elif name == "sweep":
+        if not lowest:
+            raise ValueError("a sweep must start above zero. Received: lowest=0")
+        rate = schedules.ExponentialDecay(lowest, 1, (learning_rate / lowest) ** (1 / max(steps - 1, 1)))
+    return WarmUp(rate, warmup) if warmup else rate
+
+
+def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1, precision="float32"):
+    """Return Adam; 0.9 and 0.99 are those of ESRGAN's released code, where the papers have Keras' 0.999 or are silent.
+
+    learning_rate: a number or a schedule, which counts every step, also those that only accumulate.
+    clip_norm: largest norm of all gradients together, 0 for none.
+    accumulate: number of steps whose gradients are averaged before the weights move.
+    precision: "float16" adds a loss scale, which halves when a gradient overflows and doubles after 2000 good steps.
+    """
+    if precision not in POLICIES:
+        raise ValueError(f"precision must be one of {', '.join(POLICIES)}. Received: {precision!r}")
+    if accumulate < 1 or clip_norm < 0:
+        raise ValueError(
+            f"accumulate must be at least 1 and clip_norm not negative. Received: {accumulate} and {clip_norm}"
+        )
+    optimizer = keras.optimizers.Adam(
+        learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        global_clipnorm=clip_norm or None,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+    )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+@register_keras_serializable("srnb")
+class WarmUp(schedules.LearningRateSchedule):
+    """A rate or schedule times min(1, update / steps), updates counted from 1."""
+
+    def __init__(self, rate, steps):
+        self.rate, self.steps = rate, steps
+
+    def __call__(self, step):
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        return rate * keras.ops.minimum(1.0, (keras.ops.cast(step, "float32") + 1) / self.steps)
+
+    def get_config(self):
+        return {"rate": self.rate, "steps": self.steps}
