@@ -2,7 +2,6 @@
 
 import keras
 from keras.optimizers import schedules
-from keras.saving import register_keras_serializable
 
 # precision of a run -> Keras dtype policy: variables stay float32, networks compute in the lower precision
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -74,7 +73,6 @@ def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1,
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-@register_keras_serializable("srnb")
 class WarmUp(schedules.LearningRateSchedule):
     """A rate or schedule times min(1, update / steps), updates counted from 1."""
 
@@ -84,6 +82,3 @@ class WarmUp(schedules.LearningRateSchedule):
     def __call__(self, step):
         rate = self.rate(step) if callable(self.rate) else self.rate
         return rate * keras.ops.minimum(1.0, (keras.ops.cast(step, "float32") + 1) / self.steps)
-
-    def get_config(self):
-        return {"rate": self.rate, "steps": self.steps}
