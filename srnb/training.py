@@ -94,10 +94,11 @@ class Trainer:
     def _step(self, lr, hr, generator_moves=True):
         logs = {}
         if generator_moves:
+            learning_rate = ops.convert_to_tensor(self.generator_optimizer.learning_rate)  # of this step, so read first
             sr, logs = backend.minimize(
                 lambda: self._generator_objective(lr, hr), self.generator, self.generator_optimizer, self._all_variables
             )
-            logs["learning_rate"] = ops.convert_to_tensor(self.generator_optimizer.learning_rate)
+            logs["learning_rate"] = learning_rate
             if hasattr(self.generator_optimizer, "dynamic_scale"):
                 logs["loss_scale"] = ops.convert_to_tensor(self.generator_optimizer.dynamic_scale)
             for average, variable in zip(self.average.variables, self.generator.variables, strict=True):
@@ -190,6 +191,7 @@ class Trainer:
         record_best = _Best(best, run, stage, history)
         watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
         self.generator.stop_training = False
+        self.generator.optimizer = self.generator_optimizer  # TensorBoard and others look for the rate there
         watchers.on_train_begin()
         if backend.accelerator():
             run.update(device=backend.accelerator())
@@ -225,12 +227,14 @@ class Trainer:
                     self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
                     for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
                         path.unlink()
+                self.sync()  # callbacks read the optimizer
                 watchers.on_epoch_end(step // log_every, record)
                 if self.generator.stop_training:
                     break
                 pending, started = [], time.perf_counter()
         self.sync()
         watchers.on_train_end()
+        del self.generator.optimizer  # Keras would write it into weight files
 
     def sync(self):
         """Bring the networks' variables up to date; `fit` does it before validation, checkpoints and its end."""

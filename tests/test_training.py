@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from srnb import losses, runs, training
+from srnb import images, losses, optimizers, runs, training
 
 pytestmark = pytest.mark.backends
 
@@ -192,6 +192,141 @@ def test_keras_callbacks_and_validation_see_the_run(tmp_path):
     run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
+
+
+def plain_trainer(optimizer, **options):
+    """Without BatchNorm and dropout, so that pictures of a batch do not know of each other."""
+    keras.utils.set_random_seed(0)
+    lr = keras.Input((None, None, 3))
+    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layers.Conv2D(4, 3, padding="same")(lr)))
+    return training.Trainer(network, terms={"pixel": (1.0, losses.mse)}, generator_optimizer=optimizer, **options)
+
+
+def test_accumulated_gradients_equal_those_of_one_large_batch():
+    rate = {"learning_rate": 0.5}
+    halves = plain_trainer(keras.optimizers.SGD(**rate, gradient_accumulation_steps=2))
+    whole = plain_trainer(keras.optimizers.SGD(**rate))
+    lr, hr = next(batches(0))
+    before = arrays(halves.generator.variables)
+    halves._compiled_step(lr[:2], hr[:2])
+    halves.sync()
+    for a, b in zip(before, arrays(halves.generator.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    halves._compiled_step(lr[2:], hr[2:])
+    whole._compiled_step(lr, hr)
+    halves.sync(), whole.sync()
+    for a, b in zip(arrays(halves.generator.variables), arrays(whole.generator.variables), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_the_generator_moves_at_every_nth_step_only():
+    subject = trainer(discriminator_steps=3)
+    stream, moved = batches(0), []
+    for step in range(1, 7):
+        before = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
+        logs = subject._compiled_step(*next(stream), generator_moves=step % 3 == 0)
+        subject.sync()
+        after = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
+        changed = [(a != b).any() for a, b in zip(before, after, strict=True)]
+        moved.append((any(changed[:6]), any(changed[6:]), "pixel" in logs))
+    assert moved == [(False, True, False), (False, True, False), (True, True, True)] * 2
+
+
+def test_the_log_of_a_line_without_a_generator_step_holds_the_discriminators_terms(tmp_path):
+    run = fit(trainer(discriminator_steps=4), tmp_path, 4)
+    log = run.read_log()
+    assert log["pixel"].isna().tolist() == [True, False]
+    assert log["discriminator"].notna().all()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_follows_single_precision(precision):
+    def logs(policy):
+        keras.config.set_dtype_policy(optimizers.POLICIES[policy])
+        try:
+            subject = plain_trainer(optimizers.adam(1e-2, precision=policy))
+        finally:
+            keras.config.set_dtype_policy("float32")
+        assert subject.generator.layers[1].compute_dtype == policy
+        stream = batches(0)
+        return subject, [subject._compiled_step(*next(stream)) for _ in range(10)]
+
+    (_, single), (subject, half) = logs("float32"), logs(precision)
+    assert str(keras.backend.standardize_dtype(half[-1]["pixel"].dtype)) == "float32"
+    for a, b in zip(single, half, strict=True):
+        assert float(a["pixel"]) == pytest.approx(float(b["pixel"]), rel=0.02)
+    assert all(variable.dtype == "float32" for variable in subject.generator.variables)
+
+
+def test_a_gradient_that_overflows_float16_halves_the_loss_scale_and_moves_nothing():
+    subject = plain_trainer(optimizers.adam(1e-2, precision="float16"))
+    lr, hr = next(batches(0))
+    first = subject._compiled_step(lr, hr)
+    subject.sync()
+    before = arrays(subject.generator.variables)
+    assert float(subject._compiled_step(lr, hr * np.float32(1e36))["loss_scale"]) == float(first["loss_scale"]) / 2
+    subject.sync()
+    for a, b in zip(before, arrays(subject.generator.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("metric, step", [("psnr_y", 4), ("lpips_alex", 8)])
+def test_best_weights_are_those_of_the_step_whose_metric_was_best(tmp_path, metric, step):
+    kept = {}
+
+    def validate(network):
+        kept[4 * (len(kept) + 1)] = arrays(network.variables)
+        return {metric: [3.0, 1.0, 2.0][len(kept) - 1]}
+
+    run = fit(trainer(), tmp_path, 12, validate=validate, best=metric)
+    assert run.read()["best"]["gan"]["step"] == step
+    best = generator()
+    best.load_weights(run.weights / "gan-best.weights.h5")
+    for a, b in zip(kept[step], arrays(best.variables), strict=True):
+        if a.dtype == "float32":  # a weight file has no states of random generators
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match=r"must be one of .* Received: ssim_y"):
+        fit(trainer(), tmp_path / "other", 4, validate=lambda network: {"psnr_y": 1.0}, best="ssim_y")
+
+
+def test_pictures_are_kept_as_training_goes_on(tmp_path):
+    lr, _ = next(batches(0))
+    run = fit(trainer(), tmp_path, 8, picture=lambda network: ops.convert_to_numpy(network(lr))[0].clip(0, 1))
+    names = ["gan-00000004.png", "gan-00000008.png"]
+    assert sorted(path.name for path in run.figures.iterdir()) == names
+    assert images.read(run.figures / names[0]).shape == (8, 8, 3)
+    fit(trainer(), tmp_path, 2)
+    assert [path.name for path in run.figures.iterdir()] == []
+
+
+def test_a_game_gone_wrong_is_noticed_and_logged(tmp_path, capsys):
+    bright = lambda first: ((lr, hr + 1) for lr, hr in batches(first))
+    run = runs.Run(tmp_path)
+    subject = trainer(discriminator_rate=1e-9)
+    subject.fit(bright, steps=12, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
+    notices = run.read_log()["notice"]
+    assert "colours drift" in notices[4] and "given up" in notices[4]
+    assert notices.drop(4).isna().all()
+    assert "gan 10: " in capsys.readouterr().out
+
+
+def test_tensorboard_is_given_our_log(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    run = fit(trainer(), tmp_path / "run", 4, callbacks=[keras.callbacks.TensorBoard(tmp_path / "board")])
+    board = EventAccumulator(str(tmp_path / "board" / "train")).Reload()
+    values = [float(make_ndarray(event.tensor_proto)) for event in board.Tensors("epoch_pixel")]
+    assert values == pytest.approx(run.read_log()["pixel"].tolist(), rel=1e-6)
+
+
+def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
+    rate = optimizers.schedule("sweep", 1e6, steps=40, lowest=1e-6)
+    frame = training.sweep(plain_trainer(keras.optimizers.SGD(rate)), batches, steps=40)
+    assert 10 < len(frame) < 40
+    assert frame["learning_rate"].is_monotonic_increasing
+    assert frame["learning_rate"].iloc[0] == pytest.approx(1e-6)
+    assert not frame["pixel"].iloc[-1] < 4 * frame["pixel"].min()
 
 
 PARITY = """
