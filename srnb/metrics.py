@@ -69,16 +69,14 @@ def lpips(sr, hr, *, net="alex"):
     """
     from keras import ops
 
+    from srnb import losses
+
     sr, hr = _quantised_pair(sr, hr)
     if sr.shape[-1] == 1:
         sr, hr = np.repeat(sr, 3, axis=-1), np.repeat(hr, 3, axis=-1)
     taps, heads = _lpips_network(net)
-    distance = 0.0
-    for maps, head in zip(taps(np.stack([sr, hr]).astype("float32") / 255), heads, strict=True):
-        maps = maps / (ops.sqrt(ops.sum(maps**2, axis=-1, keepdims=True)) + 1e-10)
-        difference = ops.mean((maps[0] - maps[1]) ** 2, axis=(0, 1))
-        distance += float(ops.convert_to_numpy(difference) @ np.reshape(head, -1))
-    return distance
+    hr, sr = (picture[None].astype("float32") / 255 for picture in (hr, sr))
+    return float(ops.convert_to_numpy(losses.lpips(hr, sr, features=taps, heads=heads)))
 
 
 def lr_consistency(sr, lr, *, border, channel):

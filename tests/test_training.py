@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -329,10 +330,12 @@ def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
     assert not frame["pixel"].iloc[-1] < 4 * frame["pixel"].min()
 
 
-PARITY = """
+FIVE_STEPS = """
 import json, sys
 import numpy as np
 sys.path.insert(0, "tests")
+from srnb import backend
+devices = backend.distribute()
 from test_training import trainer, batches, losses
 subject = trainer()
 generator = np.random.default_rng(7)
@@ -341,21 +344,60 @@ for variable in subject.generator.trainable_variables + subject.discriminator.tr
 subject.generator.layers[3].rate = 0.0  # random numbers differ between frameworks
 stream = batches(0)
 logs = [subject._compiled_step(*next(stream)) for _ in range(5)]
-print(json.dumps([{name: float(value) for name, value in step.items()} for step in logs]))
+refused = None
+if devices > 1:
+    try:
+        subject._compiled_step(*(array[:3] for array in next(stream)))
+    except ValueError as error:
+        refused = str(error)
+print(json.dumps([devices, refused, [{name: float(value) for name, value in step.items()} for step in logs]]))
 """
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares both backends already")
-def test_five_steps_from_equal_weights_agree_on_tensorflow_and_jax():
+def five_steps(*environments):
+    """Run the program once for each environment, side by side; return what each printed last."""
     programs = [
         subprocess.Popen(
-            [sys.executable, "-c", PARITY],
-            env={**os.environ, "KERAS_BACKEND": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            [sys.executable, "-c", FIVE_STEPS],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
             stdout=subprocess.PIPE,
             text=True,
         )
-        for name in ("tensorflow", "jax")
+        for environment in environments
     ]
-    tensorflow, jax = [json.loads(program.communicate()[0].splitlines()[-1]) for program in programs]
-    for a, b in zip(tensorflow, jax, strict=True):
+    return [json.loads(program.communicate(timeout=300)[0].splitlines()[-1]) for program in programs]
+
+
+def assert_close(logs, others):
+    for a, b in zip(logs, others, strict=True):
         assert a == pytest.approx(b, rel=1e-4, abs=5e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares both backends already")
+def test_five_steps_from_equal_weights_agree_on_tensorflow_jax_and_four_devices():
+    four = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    tensorflow, jax, jax_4 = five_steps({"KERAS_BACKEND": "tensorflow"}, {"KERAS_BACKEND": "jax"}, four)
+    assert [devices for devices, _, _ in (tensorflow, jax, jax_4)] == [1, 1, 4]
+    assert_close(tensorflow[2], jax[2])
+    assert_close(jax[2], jax_4[2])
+    assert "must divide among 4 devices. Received: 3" in jax_4[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="several hosts are JAX's")
+def test_two_processes_train_as_one():
+    hosts = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{free_port()}",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+    }
+    first, second = five_steps(*({**hosts, "KERAS_DISTRIBUTION_PROCESS_ID": number} for number in "01"))
+    (alone,) = five_steps({})
+    assert first[0] == second[0] == 2
+    assert first[2] == second[2]
+    assert_close(first[2], alone[2])
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

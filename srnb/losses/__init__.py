@@ -1,33 +1,71 @@
-"""Training losses: plain functions of arrays, one scalar out, mean over everything unless said otherwise.
+"""Training losses: functions of arrays, one float32 scalar out, mean over everything unless said otherwise.
 
-Images are float32, RGB, NHWC, [0, 1]; `sr` may leave the range, nothing is clipped inside a training graph.
+Images are RGB, NHWC, [0, 1]; `sr` may leave the range, nothing is clipped inside a training graph. Whatever precision
+comes in, a loss is computed in float32.
 Content losses read `(hr, sr)`. Adversarial losses share one signature on logits, `(real_logits, fake_logits) ->
 (generator_loss, discriminator_loss)`, so a training step never changes when the loss does. Weights of terms live with
 the caller.
+A term with state is an object with `.variables`, called once for each step; the caller compiles and keeps them.
 """
 
-from srnb.losses.adversarial import ADVERSARIAL, RELATIVISTIC, hinge, least_squares, relativistic_average, vanilla
-from srnb.losses.perceptual import perceptual
+from srnb.losses.adversarial import (
+    ADVERSARIAL,
+    RELATIVISTIC,
+    GradientPenalty,
+    HistoricalAverage,
+    hinge,
+    least_squares,
+    relativistic_average,
+    relativistic_average_hinge,
+    relativistic_average_least_squares,
+    vanilla,
+    wasserstein,
+)
+from srnb.losses.perceptual import feature_matching, lpips, perceptual, style
 from srnb.losses.pixel import charbonnier, l1, mse, total_variation
-from srnb.losses.structural import ZHAO_SIGMAS, mix, ms_ssim, ssim
+from srnb.losses.structural import ZHAO_SIGMAS, AdaptiveMix, BalancedMix, mix, ms_ssim, ssim
 
 __all__ = [
     "ADVERSARIAL",
     "PIXEL",
     "RELATIVISTIC",
     "ZHAO_SIGMAS",
+    "AdaptiveMix",
+    "BalancedMix",
+    "GradientPenalty",
+    "HistoricalAverage",
     "charbonnier",
+    "feature_matching",
     "hinge",
     "l1",
     "least_squares",
+    "lpips",
     "mix",
     "ms_ssim",
     "mse",
     "perceptual",
+    "pixel",
     "relativistic_average",
+    "relativistic_average_hinge",
+    "relativistic_average_least_squares",
     "ssim",
+    "style",
     "total_variation",
     "vanilla",
+    "wasserstein",
 ]
 
 PIXEL = {"l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim, "ms_ssim": ms_ssim, "mix": mix}
+
+
+def pixel(name, *, steps):
+    """Return the content loss called `name`: one of PIXEL, or a new mix that adapts itself.
+
+    The schedule of "adaptive_mix" ends after `steps` calls; "balanced_mix" needs none. Raises ValueError otherwise.
+    """
+    adaptive = {"adaptive_mix": lambda: AdaptiveMix(steps=steps), "balanced_mix": BalancedMix}
+    if name in adaptive:
+        return adaptive[name]()
+    if name not in PIXEL:
+        raise ValueError(f"a pixel loss must be one of {', '.join([*PIXEL, *adaptive])}. Received: {name!r}")
+    return PIXEL[name]

@@ -1,17 +1,73 @@
-"""Losses that compare images by the maps of a network, which the caller passes in: this room knows no models."""
+"""Losses that compare images by the maps of a network, which the caller passes in: this room knows no models.
+
+`features` maps images in [0, 1] to one map (N, H, W, C) or a list of them, as a network of `models.features.build`.
+"""
 
 from keras import ops
 
-from srnb.losses.pixel import l1
+from srnb.losses.pixel import as_float32, l1
 
 
 def perceptual(hr, sr, *, features, distance=l1):
     """Distance between the feature maps of two images, averaged over the taps (Johnson et al., section 3.2).
 
-    `features` maps images in [0, 1] to one map or a list of them, as `models.features.build` does. ESRGAN takes L1 on
-    maps before the activation; SRGAN the squared distance after it, on maps divided by 12.75.
+    ESRGAN: `distance` l1 on maps before the activation, weight 1. SRGAN: mse on maps after it, each divided by 12.75,
+    which is the weight 1 / 12.75^2 = 0.00615. Johnson: mse after it, weight 1. All means include the channels; SRGAN's
+    printed formula divides by width and height only, which for block5_conv4 would be 512 times as much.
     """
+    pairs = _maps(features, hr, sr)
+    return sum(distance(hr_map, sr_map) for hr_map, sr_map in pairs) / len(pairs)
+
+
+def style(hr, sr, *, features):
+    """Squared Frobenius distance of the Gram matrices, summed over taps, mean over images (Johnson et al., 3.2).
+
+    A Gram matrix (C, C) is divided by C * H * W. Where in the picture a texture is does not count. Returns a scalar.
+    """
+    pairs = _maps(features, hr, sr)
+    return sum(ops.mean(ops.sum(ops.square(_gram(a) - _gram(b)), axis=(1, 2))) for a, b in pairs)
+
+
+def lpips(hr, sr, *, features, heads):
+    """LPIPS (Zhang et al. 2018, equation 1), mean over images. Returns a scalar >= 0.
+
+    Differences of maps with unit length in each pixel are squared, weighted by `heads`, one array (C,) for each map,
+    averaged over pixels and summed over maps. `models.features.build(net, lpips_taps(net))` and `lpips_heads(net)`
+    make it that of version 0.1.
+    """
+    total = 0.0
+    for (hr_map, sr_map), head in zip(_maps(features, hr, sr), heads, strict=True):
+        squares = ops.mean(ops.square(_unit(hr_map) - _unit(sr_map)), axis=(0, 1, 2))
+        total = total + ops.sum(squares * ops.cast(head, "float32"))
+    return total
+
+
+def feature_matching(hr, sr, *, features):
+    """Squared L2 distance of the batch means of discriminator layers (Salimans et al. 2016, section 3.1).
+
+    Summed over all numbers of a map, as printed there, and over maps: its weight depends on the layer's size.
+    `features` is called without `training`, which a Keras model takes as inference: no BatchNorm is updated.
+    """
+    return sum(
+        ops.sum(ops.square(ops.mean(hr_map, axis=0) - ops.mean(sr_map, axis=0)))
+        for hr_map, sr_map in _maps(features, hr, sr)
+    )
+
+
+def _maps(features, hr, sr):
+    """Return the pairs of float32 maps, one for each tap; nothing is learned through those of `hr`."""
     hr_maps, sr_maps = features(hr), features(sr)
     if not isinstance(hr_maps, list | tuple):
         hr_maps, sr_maps = [hr_maps], [sr_maps]
-    return sum(distance(ops.stop_gradient(a), b) for a, b in zip(hr_maps, sr_maps, strict=True)) / len(hr_maps)
+    return [as_float32(ops.stop_gradient(a), b) for a, b in zip(hr_maps, sr_maps, strict=True)]
+
+
+def _gram(maps):
+    """Gram matrices (N, C, C) of maps (N, H, W, C), divided by C * H * W."""
+    _, height, width, channels = ops.shape(maps)
+    return ops.einsum("nhwc,nhwd->ncd", maps, maps) / ops.cast(channels * height * width, "float32")
+
+
+def _unit(maps):
+    # the constant stands inside the root: a pixel without any feature would have no finite gradient
+    return maps * ops.rsqrt(ops.sum(ops.square(maps), axis=-1, keepdims=True) + 1e-10)

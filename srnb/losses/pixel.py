@@ -3,21 +3,35 @@
 from keras import ops
 
 
+def as_float32(*tensors):
+    """Cast to the precision of every loss: a mean over half-precision numbers keeps three digits at best."""
+    return [ops.cast(tensor, "float32") for tensor in tensors]
+
+
 def l1(hr, sr):
     """Mean absolute difference, the pixel loss of EDSR and ESRGAN. Returns a scalar >= 0."""
+    hr, sr = as_float32(hr, sr)
     return ops.mean(ops.abs(hr - sr))
 
 
 def mse(hr, sr):
     """Mean squared difference, the pixel loss of SRResNet (SRGAN, section 2.2.1). Returns a scalar >= 0."""
+    hr, sr = as_float32(hr, sr)
     return ops.mean(ops.square(hr - sr))
 
 
 def charbonnier(hr, sr, *, epsilon=1e-3):
-    """Smooth L1, mean of sqrt(d^2 + epsilon^2) (LapSRN, section 3.3). Returns a scalar >= epsilon."""
+    """Smooth L1, mean of sqrt(d^2 + epsilon^2) (LapSRN, section 3.3). Returns a scalar >= epsilon.
+
+    Raises ValueError for an epsilon that is not positive: the gradient at d = 0 would not be finite.
+    """
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be positive. Received: {epsilon}")
+    hr, sr = as_float32(hr, sr)
     return ops.mean(ops.sqrt(ops.square(hr - sr) + epsilon**2))
 
 
 def total_variation(sr):
     """Mean absolute difference of neighbours, down and across. Returns a scalar >= 0."""
+    [sr] = as_float32(sr)
     return ops.mean(ops.abs(sr[:, 1:] - sr[:, :-1])) + ops.mean(ops.abs(sr[:, :, 1:] - sr[:, :, :-1]))
