@@ -58,7 +58,7 @@ def test_structural_losses_follow_zhao_computed_with_scipy():
     # a constant difference is not changed by a normalised window, up to the border
     flat = np.full((1, 32, 32, 3), 0.5, "float32")
     weighted = value(losses.mix(flat, flat + 0.1, alpha=0.0))
-    assert weighted == pytest.approx(0.1, rel=1e-5)
+    assert weighted == pytest.approx(0.1, rel=1e-4)  # JAX on a CPU sums 3000 equal numbers 3e-5 too high
     assert value(losses.mix(hr, sr, alpha=1.0)) == pytest.approx(structure, abs=1e-5)
 
 

@@ -1,6 +1,6 @@
-"""Adversarial losses, `(real_logits, fake_logits) -> (generator_loss, discriminator_loss)`, and what keeps them in check.
+"""Adversarial losses, `(real_logits, fake_logits) -> (generator_loss, discriminator_loss)`, and two restraints.
 
-Logits (N, …), never sigmoids. The two classes are ordinary terms of `(hr, sr)` that carry state.
+Logits (N, …), never sigmoids. The restraints, two classes, are ordinary terms of `(hr, sr)` that carry state.
 """
 
 import keras
