@@ -1,6 +1,6 @@
 """Speed and memory of a training step: each backend of this package, and plain PyTorch where it is installed.
 
-    python benchmarks/train_step.py                                 all cases but the one that needs a GPU
+    python benchmarks/train_step.py                                 all cases; esrgan only on a GPU
     python benchmarks/train_step.py --case paper-pixel              SRResNet as in the paper, pixel loss
     python benchmarks/train_step.py --precision bfloat16 --backend jax
     python benchmarks/train_step.py --torch ~/torch/bin/python      PyTorch of another environment
@@ -120,18 +120,19 @@ def measure(name, options, shards):
         for engine in python:
             memory = " + ".join(f"{gib:.2f}" for gib in ask[engine]("memory")) + " GiB"
             own = f"{1 / median[engine]:8.2f}{case['batch'] / median[engine]:10.1f}"
-            print(f"{engine:22}{own}{first[engine] - median[engine]:10.1f} s{memory:>13}", end="", flush=True)
+            print(f"{engine:22}{own}{max(0.0, first[engine] - median[engine]):10.1f} s{memory:>13}", end="", flush=True)
             if engine not in TORCH:
                 share = some["flops"] / median[engine] / ask[engine]("matmul")
                 print(f"{ask[engine]('wait', max(10, count[engine])):9.2%}{share:11.0%}", end="")
             print()
-    ours, theirs = (
-        min(names, key=median.get, default=None) for names in (set(python) - {*TORCH}, set(python) & {*TORCH})
-    )
-    if theirs:
+    best = {engine: min(rounds) for engine, rounds in seconds.items()}
+    ours = min(set(python) - {*TORCH}, key=best.get)
+    if theirs := min(set(python) & {*TORCH}, key=best.get, default=None):
         ratios = sorted(b / a for a, b in zip(seconds[ours], seconds[theirs], strict=True))
-        middle = statistics.median(ratios)
-        print(f"{ours} makes {middle:.2f} steps for each of {theirs} ({ratios[0]:.2f} to {ratios[-1]:.2f} by round)")
+        print(
+            f"{ours} makes {statistics.median(ratios):.2f} steps for each of {theirs} "
+            f"(by round {ratios[0]:.2f} to {ratios[-1]:.2f}, fastest against fastest {best[theirs] / best[ours]:.2f})"
+        )
     return some["device"] != "CPU"
 
 
