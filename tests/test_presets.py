@@ -4,7 +4,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from srnb import presets
+from srnb import batch, models, presets
+from srnb.models import features
+from srnb.sets import SETS
 
 
 @pytest.fixture
@@ -126,3 +128,40 @@ def test_grids(folder):
         path.write_text(bad)
         with pytest.raises(ValueError, match=must):
             presets.read_grid("losses", folder=folder)
+
+
+# the networks' trainable parameters, papers.md 1, 2 and, by hand, 3; those of A-SRGAN no one has counted
+PAPERS = {
+    "srgan": (1_550_659, 23_565_505),
+    "esrgan": (16_697_987, 14_499_401),
+    "johnson": (401_859, None),
+    "asrgan": (None, None),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_presets_of_papers_have_their_networks(name):
+    paths = presets.notebooks()
+    cells = batch.effective(paths, presets.resolve(paths, preset=name))
+    first, second = cells["02_pretrain"], cells["03_gan"]
+    counts = []
+    for network, cell, prefix, keys in (
+        (first["generator"], first, "", ("blocks", "width", "normalization", "skip", "attention", "residual_scale")),
+        (second["discriminator"], second, "discriminator_", ("width", "grid", "normalization", "attention")),
+    ):
+        given = {key: cell[prefix + key] for key in keys if cell[prefix + key]}
+        counts.append(
+            models.cost(network, **given)["trainable"] if prefix == "" or second["adversarial_weight"] else None
+        )
+    assert all(expected in (None, count) for expected, count in zip(PAPERS[name], counts, strict=True))
+    assert second["adversarial_weight"] or counts[1] is None
+    for milestones, steps in ((first["milestones"], first["steps"]), (second["gan_milestones"], second["gan_steps"])):
+        marks = [int(mark) for mark in milestones.split(",") if mark]
+        assert marks == sorted(marks) and all(mark < steps for mark in marks)
+    assert second["feature_layer"] in features.layer_names(second["feature_network"])
+    sets = [
+        cells["01_data"]["dataset"],
+        cells["01_data"]["test_dataset"],
+        *cells["04_evaluate"]["test_sets"].split(","),
+    ]
+    assert all(each in SETS for each in sets if each)
