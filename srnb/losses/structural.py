@@ -74,7 +74,8 @@ class BalancedMix:
 
     The norms are those of the gradients with respect to `sr`, over the whole batch. alpha follows the batches as an
     exponential average, decay * alpha + (1 - decay) * new (the first call takes the new one whole), within `bounds`.
-    It lives in a variable, `alpha`; 0 before the first call.
+    It lives in a variable, `alpha`; 0 before the first call. Patches of photographs, enlarged 4 times by bicubic, give
+    0.03, near the 0.025 of the authors' layer and far from the paper's 0.84.
     """
 
     def __init__(self, *, sigmas=ZHAO_SIGMAS, decay=0.99, bounds=(0.001, 0.999)):
