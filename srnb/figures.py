@@ -1,6 +1,7 @@
 """Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1]."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
@@ -121,7 +122,7 @@ def curves(log, *, stage, reference=None):
     """
     log = log[log["stage"] == stage].dropna(axis="columns", how="all")
     measured = [name for name in log if name.startswith("validation_")]
-    plain = ("stage", "step", "learning_rate", "images_per_second", "real_logit", "fake_logit", *measured)
+    plain = ("stage", "step", "learning_rate", "images_per_second", "real_logit", "fake_logit", "notice", *measured)
     terms = [name for name in log if name not in plain]
     columns = max(len(terms), len(measured), 2)
     figure, axes = new(3.2 * columns, 4.2 if measured else 2.2, 2 if measured else 1, columns, squeeze=False)
@@ -158,6 +159,57 @@ def balance(log):
     axis.tick_params(labelsize=8)
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def rates(frame, *, chosen, term="pixel"):
+    """Draw a loss over the learning rate that made it, from the frame of `training.rehearse`; `chosen` is marked."""
+    figure, axis = new(5.2, 2.4)
+    axis.plot(frame["learning_rate"], frame[term], color=COLOURS[0], alpha=0.3)
+    axis.plot(frame["learning_rate"], frame[term].rolling(5, center=True, min_periods=1).median(), color=COLOURS[0])
+    axis.axvline(chosen, color=COLOURS[1], linestyle="--")
+    axis.annotate(f" {chosen:g}", (chosen, 0.92), xycoords=("data", "axes fraction"), fontsize=8, color=COLOURS[1])
+    axis.set(xscale="log", yscale="log")
+    axis.set_xlabel("learning rate", fontsize=8)
+    axis.set_title(f"{term} loss while the rate grows from step to step", fontsize=9)
+    axis.tick_params(labelsize=8, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def rehearsals(frames, *, term="pixel"):
+    """Draw the loss of several short trainings over their steps; `frames` is a dict of name -> frame."""
+    figure, axis = new(6.4, 2.8)
+    for (name, frame), colour in zip(frames.items(), COLOURS, strict=False):
+        smooth = frame[term].rolling(9, center=True, min_periods=1).median()
+        axis.plot(range(1, len(frame) + 1), smooth, color=colour, label=name)
+    axis.set(yscale="log")
+    axis.set_xlabel("step", fontsize=8)
+    axis.set_title(f"{term} loss", fontsize=9)
+    axis.tick_params(labelsize=8, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def gradients(shown, maps, *, columns=5, size=2.1):
+    """Draw where losses push a picture: `shown` are pictures, `maps` gradients of a loss, both name -> (H, W, 3).
+
+    Each map, summed over colours, has a scale of its own: red asks for darker pixels, blue for brighter ones.
+    """
+    panels = [(name, picture.clip(0, 1), {}) for name, picture in shown.items()]
+    for name, gradient in maps.items():
+        total = np.asarray(gradient, "float32").sum(-1)
+        limit = float(np.quantile(abs(total), 0.995)) or 1.0
+        panels.append((name, total, {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}))
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = new(size * columns, (size + 0.2) * rows, rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, picture, options) in zip(axes.flat, panels, strict=False):
+        axis.imshow(picture, interpolation="nearest", **options)
+        axis.set_title(name.replace("_", " "), fontsize=9)
     return figure
 
 

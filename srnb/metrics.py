@@ -147,12 +147,18 @@ def _ssim_channel(x, y):
 @cache
 def _lpips_network(net):
     """Return the feature network of LPIPS and its linear heads."""
+    import keras
+
     from srnb.models import features
 
     if net not in LPIPS_NETS:
         raise ValueError(f"net must be one of {', '.join(LPIPS_NETS)}. Received: {net!r}")
-    name = LPIPS_NETS[net]
-    return features.build(name, features.lpips_taps(name)), features.lpips_heads(name)
+    name, policy = LPIPS_NETS[net], keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # a metric is the same in a training of half precision
+    try:
+        return features.build(name, features.lpips_taps(name)), features.lpips_heads(name)
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def measure(metric, sr, *, hr, lr, border):

@@ -262,22 +262,27 @@ class Trainer:
             raise ValueError(f"{error}{earlier}") from None
 
 
-def sweep(trainer, batches, *, steps):
-    """Try ever higher learning rates: the range test of Smith 2017, section 3.3.
+def rehearse(trainer, batches, *, steps, limit=math.inf):
+    """Make some steps without a run and return what was logged: a frame with a row per step.
 
-    `trainer` is a fresh one whose generator optimizer follows the schedule "sweep" (see `optimizers`); it is spoiled
-    afterwards. Returns a frame of learning_rate and every logged term, a row per step, up to the step whose loss is
-    not finite any more or four times the lowest seen.
+    It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
+    schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
     """
-    rows = []
+    rows, totals = [], []
     for lr, hr in itertools.islice(batches(0), steps):
-        row = {name: float(value) for name, value in trainer._compiled_step(lr, hr).items()}
-        rows.append(row)
-        totals = [sum(weight * each[name] for name, (weight, _) in trainer.terms.items()) for each in rows]
-        if not totals[-1] < 4 * min(totals):
+        rows.append({name: float(value) for name, value in trainer._compiled_step(lr, hr).items()})
+        totals.append(sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items()))
+        if not math.isfinite(totals[-1]) or totals[-1] > limit * min(totals):
             break
     trainer.sync()
     return pd.DataFrame(rows)
+
+
+def pictures(run, stage, *, count=5):
+    """Return up to `count` of the pictures that `fit` kept, evenly over the steps, with the last: name -> image."""
+    paths = checkpoints.kept(run.figures, stage, "png")
+    chosen = sorted({round(index) for index in np.linspace(0, len(paths) - 1, min(count, len(paths)))})
+    return {f"step {int(paths[index].stem[-8:])}": images.read(paths[index]) for index in chosen}
 
 
 class _Best:

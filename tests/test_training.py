@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from srnb import images, losses, optimizers, runs, training
+from srnb import losses, optimizers, runs, training
 
 pytestmark = pytest.mark.backends
 
@@ -295,7 +295,7 @@ def test_pictures_are_kept_as_training_goes_on(tmp_path):
     run = fit(trainer(), tmp_path, 8, picture=lambda network: ops.convert_to_numpy(network(lr))[0].clip(0, 1))
     names = ["gan-00000004.png", "gan-00000008.png"]
     assert sorted(path.name for path in run.figures.iterdir()) == names
-    assert images.read(run.figures / names[0]).shape == (8, 8, 3)
+    assert [image.shape for image in training.pictures(run, "gan").values()] == [(8, 8, 3)] * 2
     fit(trainer(), tmp_path, 2)
     assert [path.name for path in run.figures.iterdir()] == []
 
@@ -323,7 +323,7 @@ def test_tensorboard_is_given_our_log(tmp_path):
 
 def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
     rate = optimizers.schedule("sweep", 1e6, steps=40, lowest=1e-6)
-    frame = training.sweep(plain_trainer(keras.optimizers.SGD(rate)), batches, steps=40)
+    frame = training.rehearse(plain_trainer(keras.optimizers.SGD(rate)), batches, steps=40, limit=4)
     assert 10 < len(frame) < 40
     assert frame["learning_rate"].is_monotonic_increasing
     assert frame["learning_rate"].iloc[0] == pytest.approx(1e-6)
