@@ -58,7 +58,7 @@ def test_every_variation_runs_to_its_end(tmp_path):
     command = [sys.executable, "-m", "srnb.cli", "run", "--preset", "smoke", "--grid", tmp_path / "together.yaml"]
     environment = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
     done = subprocess.run(
-        [*command, "--workers", "2", "--results", tmp_path / "results"],
+        [*command, "-p", "rehearsal_steps", "0", "--workers", "2", "--results", tmp_path / "results"],
         capture_output=True,
         text=True,
         env=environment,
