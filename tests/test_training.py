@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -87,6 +88,24 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, adversarial):
     logs = [run.read_log().drop(columns="images_per_second") for run in (run, broken_run)]
     assert logs[0].to_dict() == logs[1].to_dict()
     assert logs[0]["step"].tolist() == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["pretrain", "gan"])
+def test_a_training_killed_five_times_equals_an_unbroken_one_to_the_bit(tmp_path, stage):
+    seed = np.random.default_rng().integers(1000)  # other steps each time; named in the failure
+    program = [sys.executable, Path(__file__).parent / "sigkill.py", stage, tmp_path, str(seed)]
+    done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 0, f"seed {seed}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    names = [f"checkpoints/{stage}-00000040.safetensors", f"checkpoints/{stage}-00000036.safetensors"]
+    for name in names:  # weights, average, optimizer slots, loss scale, step, schedules, random states
+        assert (unbroken / name).read_bytes() == (killed / name).read_bytes(), f"seed {seed}: {name}"
+    logs = [runs.Run(folder).read_log().drop(columns="images_per_second") for folder in (unbroken, killed)]
+    assert logs[0].equals(logs[1]), f"seed {seed}"
+    assert [runs.Run(folder).read()["best"] for folder in (unbroken, killed)].count(
+        runs.Run(killed).read()["best"]
+    ) == 2
 
 
 TERMS = {
