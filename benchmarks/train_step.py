@@ -27,6 +27,7 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -78,6 +79,8 @@ def main():
         return serve(*options.serve, CASES[options.case[0]], options.precision)
     if options.torch is None and importlib.util.find_spec("torch"):
         options.torch = sys.executable
+    if options.torch and not shutil.which(options.torch):
+        parser.error(f"--torch must name a Python that has torch. Received: {options.torch}")
 
     from srnb import datasets, patches
 
