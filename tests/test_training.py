@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -59,6 +60,15 @@ def trainer(*, adversarial=losses.relativistic_average, terms=None, ema_decay=0.
     )
 
 
+def plain_trainer(optimizer, *, terms=None, **options):
+    """Without BatchNorm and dropout, so that pictures of a batch do not know of each other; quick to compile."""
+    keras.utils.set_random_seed(0)
+    lr = keras.Input((None, None, 3))
+    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layers.Conv2D(4, 3, padding="same")(lr)))
+    terms = {"pixel": (1.0, losses.mse)} if terms is None else terms
+    return training.Trainer(network, terms=terms, generator_optimizer=optimizer, **options)
+
+
 def arrays(variables):
     return [np.asarray(variable.value).copy() for variable in variables]
 
@@ -108,21 +118,30 @@ def test_a_training_killed_five_times_equals_an_unbroken_one_to_the_bit(tmp_path
     ) == 2
 
 
+FEATURES = lambda images: ops.relu(images - 0.2)
 TERMS = {
-    "l1": losses.l1,
-    "mse": losses.mse,
-    "charbonnier": losses.charbonnier,
-    "perceptual": lambda hr, sr: losses.perceptual(hr, sr, features=lambda image: ops.relu(image - 0.2)),
+    **losses.PIXEL,
+    "adaptive_mix": losses.AdaptiveMix(steps=3),
+    "balanced_mix": losses.BalancedMix(),
     "total_variation": lambda hr, sr: losses.total_variation(sr),
+    "perceptual": partial(losses.perceptual, features=FEATURES),
+    "style": partial(losses.style, features=FEATURES),
+    "lpips": partial(losses.lpips, features=FEATURES, heads=[np.ones(3, "float32")]),
+    "feature_matching": partial(losses.feature_matching, features=FEATURES),
 }
 
 
 @pytest.mark.parametrize("name", [*TERMS, *losses.ADVERSARIAL])
 def test_every_term_alone_moves_the_generator(name):
-    if name in TERMS:
-        subject = trainer(adversarial=None, terms={name: (1.0, TERMS[name])})
-    else:
-        subject = trainer(adversarial=losses.ADVERSARIAL[name], terms={})
+    sgd, players = keras.optimizers.SGD(0.1), {}
+    if name not in TERMS:
+        image = keras.Input((None, None, 3))
+        players = {
+            "discriminator": keras.Model(image, layers.Conv2D(1, 3)(image)),
+            "adversarial": (1.0, losses.ADVERSARIAL[name]),
+            "discriminator_optimizer": keras.optimizers.SGD(0.1),
+        }
+    subject = plain_trainer(sgd, terms={name: (1.0, TERMS[name])} if name in TERMS else {}, **players)
     before = arrays(subject.generator.trainable_variables)
     logs = subject._compiled_step(*next(batches(0)))
     subject.sync()
@@ -212,14 +231,6 @@ def test_keras_callbacks_and_validation_see_the_run(tmp_path):
     run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
-
-
-def plain_trainer(optimizer, **options):
-    """Without BatchNorm and dropout, so that pictures of a batch do not know of each other."""
-    keras.utils.set_random_seed(0)
-    lr = keras.Input((None, None, 3))
-    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layers.Conv2D(4, 3, padding="same")(lr)))
-    return training.Trainer(network, terms={"pixel": (1.0, losses.mse)}, generator_optimizer=optimizer, **options)
 
 
 def test_accumulated_gradients_equal_those_of_one_large_batch():
