@@ -28,6 +28,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -287,6 +288,7 @@ def matmul_peak(dtype):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up as Ctrl-C does
     try:
         main()
     except KeyboardInterrupt:
