@@ -267,7 +267,8 @@ def _environment(record):
     shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in machine.items()}
     shown |= record.get("versions") or {}
     if data:
-        shown["data"] = f"{data['name']}, {len(data['train'])} photographs to train on, {len(data['test'])} held out"
+        shown["data"] = f"{data['name']}, {len(data['train'])} photographs to train on"
+        shown["held out"] = f"{data.get('test_name', data['name'])}, {len(data['test'])} photographs"
         shown |= {f"sha256 of {split}": value for split, value in data.get("fingerprints", {}).items()}
     return {name: value for name, value in shown.items() if value}
 
