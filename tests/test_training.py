@@ -60,13 +60,24 @@ def trainer(*, adversarial=losses.relativistic_average, terms=None, ema_decay=0.
     )
 
 
-def plain_trainer(optimizer, *, terms=None, **options):
+def plain_trainer(optimizer="sgd", *, terms=None, **options):
     """Without BatchNorm and dropout, so that pictures of a batch do not know of each other; quick to compile."""
     keras.utils.set_random_seed(0)
     lr = keras.Input((None, None, 3))
     network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layers.Conv2D(4, 3, padding="same")(lr)))
     terms = {"pixel": (1.0, losses.mse)} if terms is None else terms
-    return training.Trainer(network, terms=terms, generator_optimizer=optimizer, **options)
+    return training.Trainer(network, terms=terms, generator_optimizer=keras.optimizers.get(optimizer), **options)
+
+
+def plain_game(adversarial=losses.hinge, *, terms=None, **options):
+    """`plain_trainer` with a discriminator of one convolution."""
+    image = keras.Input((None, None, 3))
+    players = {
+        "discriminator": keras.Model(image, layers.Conv2D(1, 3)(image)),
+        "adversarial": (1.0, adversarial),
+        "discriminator_optimizer": keras.optimizers.SGD(0.1),
+    }
+    return plain_trainer(terms=terms, **players, **options)
 
 
 def arrays(variables):
@@ -133,15 +144,10 @@ TERMS = {
 
 @pytest.mark.parametrize("name", [*TERMS, *losses.ADVERSARIAL])
 def test_every_term_alone_moves_the_generator(name):
-    sgd, players = keras.optimizers.SGD(0.1), {}
-    if name not in TERMS:
-        image = keras.Input((None, None, 3))
-        players = {
-            "discriminator": keras.Model(image, layers.Conv2D(1, 3)(image)),
-            "adversarial": (1.0, losses.ADVERSARIAL[name]),
-            "discriminator_optimizer": keras.optimizers.SGD(0.1),
-        }
-    subject = plain_trainer(sgd, terms={name: (1.0, TERMS[name])} if name in TERMS else {}, **players)
+    if name in TERMS:
+        subject = plain_trainer(terms={name: (1.0, TERMS[name])})
+    else:
+        subject = plain_game(losses.ADVERSARIAL[name], terms={})
     before = arrays(subject.generator.trainable_variables)
     logs = subject._compiled_step(*next(batches(0)))
     subject.sync()
@@ -202,8 +208,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 
 
 def test_a_training_that_starts_anew_forgets_the_one_before(tmp_path):
-    fit(trainer(), tmp_path, 12)
-    run = fit(trainer(), tmp_path, 6)
+    fit(plain_trainer(), tmp_path, 12)
+    run = fit(plain_trainer(), tmp_path, 6)
     assert run.read_log()["step"].tolist() == [2, 4, 6]
     assert sorted(path.stem for path in run.checkpoints.iterdir()) == ["gan-00000004", "gan-00000006"]
 
@@ -227,7 +233,7 @@ def test_wrong_checkpoints_are_refused(tmp_path):
 def test_keras_callbacks_and_validation_see_the_run(tmp_path):
     seen = []
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["pixel"])))
-    subject = trainer()
+    subject = plain_trainer()
     run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
@@ -251,7 +257,7 @@ def test_accumulated_gradients_equal_those_of_one_large_batch():
 
 
 def test_the_generator_moves_at_every_nth_step_only():
-    subject = trainer(discriminator_steps=3)
+    subject = plain_game(discriminator_steps=3)
     stream, moved = batches(0), []
     for step in range(1, 7):
         before = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
@@ -259,12 +265,12 @@ def test_the_generator_moves_at_every_nth_step_only():
         subject.sync()
         after = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
         changed = [(a != b).any() for a, b in zip(before, after, strict=True)]
-        moved.append((any(changed[:6]), any(changed[6:]), "pixel" in logs))
+        moved.append((any(changed[:4]), any(changed[4:]), "pixel" in logs))
     assert moved == [(False, True, False), (False, True, False), (True, True, True)] * 2
 
 
 def test_the_log_of_a_line_without_a_generator_step_holds_the_discriminators_terms(tmp_path):
-    run = fit(trainer(discriminator_steps=4), tmp_path, 4)
+    run = fit(plain_game(discriminator_steps=4), tmp_path, 4)
     log = run.read_log()
     assert log["pixel"].isna().tolist() == [True, False]
     assert log["discriminator"].notna().all()
@@ -303,30 +309,29 @@ def test_a_gradient_that_overflows_float16_halves_the_loss_scale_and_moves_nothi
 
 @pytest.mark.parametrize("metric, step", [("psnr_y", 4), ("lpips_alex", 8)])
 def test_best_weights_are_those_of_the_step_whose_metric_was_best(tmp_path, metric, step):
-    kept = {}
+    kept, subject = {}, plain_trainer()
 
     def validate(network):
         kept[4 * (len(kept) + 1)] = arrays(network.variables)
         return {metric: [3.0, 1.0, 2.0][len(kept) - 1]}
 
-    run = fit(trainer(), tmp_path, 12, validate=validate, best=metric)
+    run = fit(subject, tmp_path, 12, validate=validate, best=metric)
     assert run.read()["best"]["gan"]["step"] == step
-    best = generator()
+    best = keras.models.clone_model(subject.generator)
     best.load_weights(run.weights / "gan-best.weights.h5")
     for a, b in zip(kept[step], arrays(best.variables), strict=True):
-        if a.dtype == "float32":  # a weight file has no states of random generators
-            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match=r"must be one of .* Received: ssim_y"):
-        fit(trainer(), tmp_path / "other", 4, validate=lambda network: {"psnr_y": 1.0}, best="ssim_y")
+        fit(subject, tmp_path / "other", 16, validate=lambda network: {"psnr_y": 1.0}, best="ssim_y")
 
 
 def test_pictures_are_kept_as_training_goes_on(tmp_path):
     lr, _ = next(batches(0))
-    run = fit(trainer(), tmp_path, 8, picture=lambda network: ops.convert_to_numpy(network(lr))[0].clip(0, 1))
+    run = fit(plain_trainer(), tmp_path, 8, picture=lambda network: ops.convert_to_numpy(network(lr))[0].clip(0, 1))
     names = ["gan-00000004.png", "gan-00000008.png"]
     assert sorted(path.name for path in run.figures.iterdir()) == names
     assert [image.shape for image in training.pictures(run, "gan").values()] == [(8, 8, 3)] * 2
-    fit(trainer(), tmp_path, 2)
+    fit(plain_trainer(), tmp_path, 2)
     assert [path.name for path in run.figures.iterdir()] == []
 
 
@@ -345,7 +350,7 @@ def test_tensorboard_is_given_our_log(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
-    run = fit(trainer(), tmp_path / "run", 4, callbacks=[keras.callbacks.TensorBoard(tmp_path / "board")])
+    run = fit(plain_trainer(), tmp_path / "run", 4, callbacks=[keras.callbacks.TensorBoard(tmp_path / "board")])
     board = EventAccumulator(str(tmp_path / "board" / "train")).Reload()
     values = [float(make_ndarray(event.tensor_proto)) for event in board.Tensors("epoch_pixel")]
     assert values == pytest.approx(run.read_log()["pixel"].tolist(), rel=1e-6)
