@@ -25,7 +25,7 @@ run: setup
 # the whole suite on TensorFlow, then the rooms that both backends share on JAX
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) -m backends
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) -m "backends $(if $(findstring slow,$(ARGS)),and slow,)"
 
 lab: setup
 	$(BIN)/srnb lab $(ARGS)
