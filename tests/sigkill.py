@@ -80,7 +80,7 @@ def killed(stage, folder, step, delay):
     def tell(now):
         if now >= step:
             os.write(writer, b".")
-            time.sleep(0.005)  # so that it cannot run to its end before the signal comes
+            time.sleep(10 if now == STEPS else 0.005)  # it must not come to its end before the signal does
 
     process = fork(lambda: train(stage, folder, tell=tell))
     os.close(writer)
