@@ -2,8 +2,9 @@
 
     python tests/sigkill.py STAGE FOLDER SEED    STAGE is pretrain or gan; leaves FOLDER/unbroken and FOLDER/killed
 
-Every training is a process of its own, forked before any framework has started, so that it costs no import; nothing may make a variable at import. A child
-says that a step begins, and is killed up to a few milliseconds later: inside the step, the log, or a checkpoint.
+Every training is a process of its own, forked before any framework has started, so that it costs no import: nothing may
+make a variable while modules are imported. A child says that a step begins, and is killed up to a few milliseconds
+later: inside the step, the log, or a checkpoint.
 """
 
 import os
