@@ -49,6 +49,13 @@ def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5,
     return WarmUp(rate, warmup) if warmup else rate
 
 
+def policy(precision):
+    """Return the Keras dtype policy of a precision: float32, bfloat16 or float16. Raises ValueError."""
+    if precision not in POLICIES:
+        raise ValueError(f"precision must be one of {', '.join(POLICIES)}. Received: {precision!r}")
+    return POLICIES[precision]
+
+
 def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1, precision="float32"):
     """Return Adam; 0.9 and 0.99 are those of ESRGAN's released code, where the papers have Keras' 0.999 or are silent.
 
@@ -57,8 +64,7 @@ def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1,
     accumulate: number of steps whose gradients are averaged before the weights move.
     precision: "float16" adds a loss scale, which halves when a gradient overflows and doubles after 2000 good steps.
     """
-    if precision not in POLICIES:
-        raise ValueError(f"precision must be one of {', '.join(POLICIES)}. Received: {precision!r}")
+    policy(precision)
     if accumulate < 1 or clip_norm < 0:
         raise ValueError(
             f"accumulate must be at least 1 and clip_norm not negative. Received: {accumulate} and {clip_norm}"

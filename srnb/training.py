@@ -227,7 +227,8 @@ class Trainer:
                     self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
                     for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
                         path.unlink()
-                self.sync()  # callbacks read the optimizer
+                if callbacks:  # they may read the optimizer
+                    self.sync()
                 watchers.on_epoch_end(step // log_every, record)
                 if self.generator.stop_training:
                     break

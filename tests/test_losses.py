@@ -390,3 +390,14 @@ def test_historical_average_is_the_distance_from_the_mean_of_all_weights_so_far(
         assert loss == pytest.approx(np.square(distance).sum(), rel=1e-5, abs=1e-9)
         assert moved == pytest.approx(2 * distance, abs=1e-5)
     assert value(term.calls) == 3
+
+
+def test_a_game_is_named_and_only_vanilla_smooths_its_labels():
+    assert losses.game("hinge") is losses.hinge
+    real, fake = np.float32([[1.0]]), np.float32([[-1.0]])
+    smooth = [value(x) for x in losses.game("vanilla", real_target=0.9)(real, fake)]
+    assert smooth == [value(x) for x in losses.vanilla(real, fake, real_target=0.9)]
+    with pytest.raises(ValueError, match="must be one of vanilla"):
+        losses.game("hing")
+    with pytest.raises(ValueError, match="every loss but vanilla"):
+        losses.game("hinge", real_target=0.9)

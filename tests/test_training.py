@@ -278,7 +278,7 @@ def test_the_log_of_a_line_without_a_generator_step_holds_the_discriminators_ter
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_follows_single_precision(precision):
     def logs(policy):
-        keras.config.set_dtype_policy(optimizers.POLICIES[policy])
+        keras.config.set_dtype_policy(optimizers.policy(policy))
         try:
             subject = plain_trainer(optimizers.adam(1e-2, precision=policy))
         finally:

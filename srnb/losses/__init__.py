@@ -8,6 +8,8 @@ the caller.
 A term with state is an object with `.variables`, called once for each step; the caller compiles and keeps them.
 """
 
+from functools import partial
+
 from srnb.losses.adversarial import (
     ADVERSARIAL,
     RELATIVISTIC,
@@ -36,6 +38,7 @@ __all__ = [
     "HistoricalAverage",
     "charbonnier",
     "feature_matching",
+    "game",
     "hinge",
     "l1",
     "least_squares",
@@ -69,3 +72,17 @@ def pixel(name, *, steps):
     if name not in PIXEL:
         raise ValueError(f"a pixel loss must be one of {', '.join([*PIXEL, *adaptive])}. Received: {name!r}")
     return PIXEL[name]
+
+
+def game(name, *, real_target=1.0):
+    """Return the adversarial loss called `name`, one of ADVERSARIAL; `real_target` below 1 smooths vanilla's labels.
+
+    Raises ValueError for another name, and for smoothed labels of a loss that has none.
+    """
+    if name not in ADVERSARIAL:
+        raise ValueError(f"an adversarial loss must be one of {', '.join(ADVERSARIAL)}. Received: {name!r}")
+    if real_target == 1:
+        return ADVERSARIAL[name]
+    if name != "vanilla":
+        raise ValueError(f"real_target must be 1 for every loss but vanilla. Received: {real_target} for {name}")
+    return partial(vanilla, real_target=real_target)
