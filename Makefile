@@ -22,7 +22,7 @@ $(STAMP): requirements.txt pyproject.toml
 run: setup
 	$(BIN)/srnb run --preset $(PRESET) --workers 2 $(ARGS)
 
-# the whole suite on TensorFlow, then the rooms that both backends share on JAX
+# the whole suite on TensorFlow, then what both backends share on JAX
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) -m "backends $(if $(findstring slow,$(ARGS)),and slow,)"

@@ -12,7 +12,7 @@ import time
 
 import psutil
 
-from srnb import datasets, patches
+from srnb.data import datasets, patches
 
 
 def main():

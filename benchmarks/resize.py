@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from srnb import resize
+from srnb.data import resize
 
 
 def port(image, scale):

@@ -83,7 +83,7 @@ def main():
     if options.torch and not shutil.which(options.torch):
         parser.error(f"--torch must name a Python that has torch. Received: {options.torch}")
 
-    from srnb import datasets, patches
+    from srnb.data import datasets, patches
 
     accelerated = False
     with tempfile.TemporaryDirectory() as shards:
@@ -190,7 +190,7 @@ def serve(engine, shards, case, precision):
         return (time.perf_counter() - start) / count
 
     def wait(count):
-        from srnb import patches
+        from srnb.data import patches
 
         source = patches.Patches(shards, patch_size=case["patch"], scale=4, batch_size=case["batch"], seed=0)
         stream, waiting = source.stream(), 0.0
@@ -213,7 +213,8 @@ def serve(engine, shards, case, precision):
 def keras_step(case, precision, _):
     import keras
 
-    from srnb import backend, losses, models, optimizers, training
+    from srnb import backend, losses, models, training
+    from srnb.training import optimizers
 
     keras.config.set_dtype_policy(optimizers.POLICIES[precision])
     name, overrides = case["generator"]

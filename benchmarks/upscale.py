@@ -24,7 +24,9 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
 
-    from srnb import images, inference, models
+    from srnb import models
+    from srnb.data import images
+    from srnb.evaluation import inference
 
     network = models.build("srresnet", blocks=options.blocks, width=options.width)
     ramp = np.linspace(0, 1, options.size, dtype="float32")

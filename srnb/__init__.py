@@ -1,14 +1,21 @@
 """Super-resolution workbook: networks, losses, training and metrics behind the numbered notebooks.
 
-Import rooms, not objects: `from srnb import images, losses, models`.
+Import modules, not objects: `from srnb import losses, models`, `from srnb.data import images, patches`. Each package
+says in its first lines what is inside.
 
-images, resize, degrade     any photograph in, exact low-resolution pictures out (decoding, png: bytes of files)
-datasets, patches           sets of photographs; batches of (lr, hr) as a function of (seed, step) (sets, archives)
-models                      networks as specs that read like the papers' figures
-losses, metrics             plain functions on arrays
-training, backend           one trainer for both stages, on TensorFlow or JAX
-inference, evaluation       whole photographs up; a model times a benchmark as a tidy table
-runs, presets, batch, grid  run folders, checked parameters, headless notebooks, many of them (kernels: one of them)
-figures, slider, widgets    what to look at
-report, progress, cli       the shareable page, what a long cell shows, the `srnb` command
+data         photographs to batches
+models       specs to networks
+losses       plain functions of arrays
+backend      the only files that import TensorFlow or JAX
+training     one trainer for both stages
+evaluation   whole photographs up, metrics, fair tables
+reports      figures, views to play with, the shareable page
+runner       notebooks run headless: presets, one kernel, a chain, a grid
+runs         a run's folder
+progress     what a long cell shows
+checkout     where the folders of a checkout are
+cli          the `srnb` command
+
+Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
+bottom runs, progress and checkout.
 """

@@ -16,6 +16,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
+from srnb import checkout
+
 PACKAGES = (
     *("srnb", "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "scipy", "pillow", "pandas"),
     *("papermill", "nbclient", "ipykernel"),
@@ -101,6 +103,11 @@ class Run:
         return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is a line cut short by a kill
 
 
+def running_name(copy):
+    """Return the name that an executed copy of a notebook bears until it is whole."""
+    return copy.with_suffix(".running.ipynb")
+
+
 def write_text(path, text):
     """Write a text file whole: under a temporary name in its folder, which is made, then renamed."""
     path = Path(path)
@@ -138,10 +145,9 @@ def versions():
 
 def git_state():
     """Return commit and whether tracked files differ from it; both None outside a git checkout."""
-    root = Path(__file__).parent.parent
     try:
-        commit = _output("git", "-C", root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_output("git", "-C", root, "status", "--porcelain", "-uno"))}
+        commit = _output("git", "-C", checkout.ROOT, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_output("git", "-C", checkout.ROOT, "status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from srnb import batch, losses, models, presets, runs
+from srnb import checkout, losses, models, runs
+from srnb.runner import chain, presets
 
 PATHS = presets.notebooks()
-GRIDS = sorted(path.stem for path in (presets.NOTEBOOKS / "presets" / "grids").glob("*.yaml"))
+GRIDS = sorted(path.stem for path in checkout.grids().glob("*.yaml"))
 VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in presets.read_grid(grid).items()}
 
 
@@ -32,13 +33,13 @@ def test_there_is_a_grid_for_each_question():
     questions = {"losses", "adversarial", "normalization", "attention", "residual_scaling", "discriminator"}
     assert questions <= set(GRIDS)
     for grid in GRIDS:
-        assert presets.NOTEBOOKS.joinpath("presets", "grids", f"{grid}.yaml").read_text().startswith("# ")
+        assert checkout.grids().joinpath(f"{grid}.yaml").read_text().startswith("# ")
 
 
 @pytest.mark.parametrize(("grid", "variation"), VARIATIONS, ids=map("-".join, VARIATIONS))
 def test_a_variation_builds(grid, variation):
     values = presets.resolve(PATHS, preset="smoke", variation=VARIATIONS[grid, variation])
-    cells = batch.effective(PATHS, values)
+    cells = chain.effective(PATHS, values)
     first, second = cells["02_pretrain"], cells["03_gan"]
     own = given(first, "blocks", "width", "normalization", "skip", "attention", "residual_scale")
     assert shape(first["generator"], 8, scale=4, **own) == (2, 32, 32, 3)

@@ -1,4 +1,4 @@
-"""Imports point down only, frameworks stay behind `backend`, and rooms are named by nouns of the field."""
+"""Imports point down only, frameworks stay behind `backend`, and modules are named by nouns of the field."""
 
 import ast
 import subprocess
@@ -8,36 +8,34 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "srnb"
-# from the ground up: a room may import those of lower floors only
+# from the top down: a package may import those of lower floors only, and never a neighbour
 FLOORS = [
-    {
-        "runs",
-        "checkpoints",
-        "optimizers",
-        "symptoms",
-        "progress",
-        "decoding",
-        "png",
-        "resize",
-        "sets",
-        "archives",
-        "backend",
-    },
-    {"losses", "images", "models", "presets", "kernels"},
-    {"degrade", "datasets", "metrics", "slider"},
-    {"patches", "inference"},
-    {"evaluation", "figures", "training"},
-    {"widgets", "report"},
-    {"batch"},
-    {"grid"},
     {"cli"},
+    {"runner"},
+    {"reports"},
+    {"training"},
+    {"evaluation"},
+    {"losses"},
+    {"models"},
+    {"data", "backend"},
+    {"runs", "progress"},
+    {"checkout"},
 ]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
+# the same within packages where the order is not obvious: each module imports those to its right only
+WITHIN = {
+    "data": ["patches", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads", "catalogue"],
+    "training": ["trainer", "optimizers", "checkpoints", "symptoms"],
+    "evaluation": ["comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
+    "reports": ["report", "widgets", "slider", "figures"],
+    "runner": ["grid", "chain", "kernel", "presets"],
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 
 
-def room(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def place(path):
+    """Return package and module of a file: ("data", "images"), ("data", "__init__"), ("runs",)."""
+    return path.relative_to(PACKAGE).with_suffix("").parts
 
 
 def imported(path):
@@ -46,18 +44,32 @@ def imported(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} must name what it imports from `srnb` on"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(place(path)))
 def test_imports_point_down(path):
-    assert room(path) in FLOOR, f"{room(path)} must stand on a floor"
+    package, *module = place(path)
+    assert package in FLOOR, f"{package} must stand on a floor"
     for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "srnb" and parts[1] != room(path):
-            assert FLOOR[parts[1]] < FLOOR[room(path)], f"{room(path)} imports {parts[1]}"
-        if parts[0] in ("tensorflow", "jax"):
-            assert room(path) == "backend", name
+        top, *parts = name.split(".")
+        if top == "srnb" and parts[0] != package:
+            assert FLOOR[parts[0]] < FLOOR[package], f"{package} imports {parts[0]}"
+        elif top == "srnb" and package in WITHIN and module != ["__init__"]:
+            order = WITHIN[package]
+            assert parts[1] in order, f"{'/'.join(place(path))} imports what its package hands on: {name}"
+            assert order.index(module[0]) < order.index(parts[1]), f"{package}: {module[0]} imports {parts[1]}"
+        if top in ("tensorflow", "jax"):
+            assert package == "backend", name
+
+
+@pytest.mark.parametrize("package", WITHIN)
+def test_every_module_has_its_place_and_its_line(package):
+    stems = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+    assert stems == set(WITHIN[package])
+    lines = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())).splitlines()
+    assert stems <= {line.split(" ")[0] for line in lines}
 
 
 def test_losses_know_no_models():
@@ -65,14 +77,15 @@ def test_losses_know_no_models():
     assert {name.split(".")[1] for name in names if name.startswith("srnb.")} <= {"backend", "losses"}
 
 
-def test_rooms_are_nouns_of_the_field():
+def test_modules_are_nouns_of_the_field():
     assert not {"utils", "util", "common", "helpers", "helper", "misc", "config"} & {path.stem for path in MODULES}
 
 
-def test_data_rooms_need_no_framework():
+def test_what_runs_notebooks_and_shows_results_needs_no_framework():
     program = (
-        "import sys; from srnb import images, resize, degrade, datasets, patches, runs, cli; "
-        "print(sorted({'keras', 'tensorflow', 'jax'} & sys.modules.keys()))"
+        "import sys; from srnb import cli, evaluation, runs; from srnb.data import datasets, degrade, patches; "
+        "from srnb.evaluation import metrics; from srnb.reports import figures, report, widgets; "
+        "from srnb.runner import grid; print(sorted({'keras', 'tensorflow', 'jax'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

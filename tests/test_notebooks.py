@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from srnb import presets
+from srnb.runner import presets
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))

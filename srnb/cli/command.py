@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from srnb import checkout
+
 BACKENDS = ("tensorflow", "jax")
 
 
@@ -64,7 +65,7 @@ def chosen_backend(name):
 results_option = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
-    default=ROOT / "results",
+    default=checkout.RESULTS,
     metavar="DIR",
     help="Where run folders live.  [default: results/ of the checkout]",
 )

@@ -38,7 +38,8 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     srnb upscale holiday/*.jpg --model sample --blend 0.8 --out large      a little less invention
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    from srnb import inference, models
+    from srnb import models
+    from srnb.evaluation import inference
 
     path, failures = _weights(model, results), []
     if blend is None:
@@ -94,7 +95,9 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
 
     import pandas as pd
 
-    from srnb import datasets, evaluation, inference, progress, runs
+    from srnb import evaluation, progress, runs
+    from srnb.data import datasets
+    from srnb.evaluation import inference
 
     sets = [name.strip() for name in sets.split(",") if name.strip()]
     metrics = metrics.split(",") if metrics else evaluation.DEFAULT_METRICS
@@ -126,7 +129,7 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         click.echo(
             f"\nDifference to {reference}, 95 % interval over the pictures\n{differences.to_string(index=False)}"
         )
-    published = evaluation.published(datasets=sets, scale=scale)
+    published = evaluation.published_values(datasets=sets, scale=scale)
     if len(published):
         shown = evaluation.marked(published).droplevel("protocol").to_string()
         click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
@@ -155,7 +158,7 @@ def export(model, form, out, results):
     srnb export --model sample --format onnx --out sample.onnx
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all three
-    from srnb import inference
+    from srnb.evaluation import inference
     from srnb.models import export as exports
 
     exports.write(inference.load(_weights(model, results)), out, format=form)
@@ -164,14 +167,14 @@ def export(model, form, out, results):
 
 def _weights(model, results):
     """Return the weight file or the run's folder that a user means."""
-    from srnb import batch
+    from srnb.runner import chain
 
-    return Path(model) if Path(model).is_file() else batch.find(model, results=results).folder
+    return Path(model) if Path(model).is_file() else chain.find(model, results=results).folder
 
 
 def _targets(photos, out, scale, failures):
     """Yield (file, its target) for files and folders of photos; what has no target goes to `failures`."""
-    from srnb import images
+    from srnb.data import images
 
     taken = set()
     for photo in photos:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from srnb.cli.command import ROOT, backend_option, chosen_backend, main, plainly, results_option
+from srnb import checkout
+from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option
 
 preset_option = click.option(
     "--preset", metavar="NAME", help="File in notebooks/presets, or a path.  [default: sample]"
@@ -37,7 +38,7 @@ folder_option = click.option(
     "--notebooks",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
-    default=ROOT / "notebooks",
+    default=checkout.NOTEBOOKS,
     metavar="DIR",
     help="Where notebooks and presets live.  [default: notebooks/ of the checkout]",
 )
@@ -78,13 +79,13 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
     srnb run --resume mine
     srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
     """
-    from srnb import batch
-    from srnb import grid as grids
+    from srnb.runner import chain
+    from srnb.runner import grid as grids
 
     if resume:
         if names or name or grid or no_grid:
             raise ValueError("--resume must stand without notebooks, --run and --grid: the run knows its own")
-        begun = batch.find(resume, results=results)
+        begun = chain.find(resume, results=results)
         _require_same(begun, preset, overrides, backend)
     else:
         begun = _begun(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
@@ -92,7 +93,7 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
         click.echo(f"{begun.name} is done already")
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
-        with batch.terminated_like_interrupted(), _failing(begun):
+        with chain.terminated_like_interrupted(), _failing(begun):
             grids.complete(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
     _conclude(begun)
 
@@ -125,8 +126,8 @@ def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, 
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
     srnb grid losses --preset srgan --scheduler tcp://head:8786    workers of a cluster (dask-jobqueue, SSH …)
     """
-    from srnb import batch, kernels, presets
-    from srnb import grid as grids
+    from srnb.runner import chain, kernel, presets
+    from srnb.runner import grid as grids
 
     paths = [path for path in presets.notebooks(folder=folder) if "runs" not in presets.parameters(path)]
     values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
@@ -137,9 +138,9 @@ def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, 
     fixed = {"backend": chosen_backend(backend), "preset": preset or "sample"}
     begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
     try:
-        with batch.terminated_like_interrupted():
+        with chain.terminated_like_interrupted():
             grids.execute(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
-    except kernels.Failure as failure:
+    except kernel.Failure as failure:
         raise click.ClickException(f"{failure}\nThe same command goes on with what is not done.") from None
     finally:
         _echo_runs(results, [each.name for each in begun])
@@ -147,15 +148,15 @@ def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, 
 
 def _begun(names, preset, overrides, name, backend, grid, no_grid, results, folder):
     """Check everything that was asked for and return a new run; no kernel has started yet."""
-    from srnb import batch, presets
+    from srnb.runner import chain, presets
 
     paths = presets.notebooks(names, folder=folder)
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
-    values = batch.settle(values, paths, results=results)
+    values = chain.settle(values, paths, results=results)
     comparing = any("runs" in presets.parameters(path) for path in paths)
     if grid and not comparing:
         raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
-    if not grid and comparing and not no_grid and (folder / "presets" / "grids" / f"{preset}.yaml").is_file():
+    if not grid and comparing and not no_grid and (checkout.grids(folder) / f"{preset}.yaml").is_file():
         grid = preset
     variations = {
         variation: presets.resolve(paths, variation=changed, folder=folder)
@@ -164,18 +165,18 @@ def _begun(names, preset, overrides, name, backend, grid, no_grid, results, fold
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
     fixed = {"backend": chosen_backend(backend), "preset": preset}
-    target = batch.new_folder(results, name or Path(preset).stem)
-    return batch.begin(target, paths, values=values, variations=variations, **fixed)
+    target = chain.new_folder(results, name or Path(preset).stem)
+    return chain.begin(target, paths, values=values, variations=variations, **fixed)
 
 
 def _require_same(run, preset, overrides, backend):
     """Raise ValueError unless what was asked for beside --resume is what the run was begun with."""
-    from srnb import batch, presets
+    from srnb.runner import chain, presets
 
-    record, paths = run.read(), list(batch.chain(run))
+    record, paths = run.read(), list(chain.notebooks(run))
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=paths[0].parent)
-    values = record["values"] | batch.settle(values, paths, results=run.folder.parent)
-    batch.require_same(run, batch.effective(paths, values))
+    values = record["values"] | chain.settle(values, paths, results=run.folder.parent)
+    chain.require_same(run, chain.effective(paths, values))
     if backend and backend != record["backend"]:
         raise ValueError(f"a run must go on with its backend, {record['backend']}. Received: {backend}")
 
@@ -187,9 +188,10 @@ def _require_same(run, preset, overrides, backend):
 @plainly
 def report(name, markdown, results):
     """Render RUN's report again, finished or not: results/RUN/report/index.html, one file that opens anywhere."""
-    from srnb import batch, report
+    from srnb.reports import report
+    from srnb.runner import chain
 
-    run = batch.find(name, results=results)
+    run = chain.find(name, results=results)
     click.echo(report.markdown(run) if markdown else report.render(run))
 
 
@@ -208,18 +210,19 @@ def runs(results):
 def lab(backend, arguments):
     """Open JupyterLab on the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`."""
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={checkout.ROOT}"]
+    options += [f"--LabApp.default_url=/lab/tree/{checkout.NOTEBOOKS.name}"]
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *arguments])
 
 
 @contextmanager
 def _failing(run):
     """Turn the failure of a run into one line, what to do next, and an exit code: 1, or 130 after Ctrl-C."""
-    from srnb import kernels
+    from srnb.runner import kernel
 
     try:
         yield
-    except (kernels.Failure, KeyboardInterrupt) as error:
+    except (kernel.Failure, KeyboardInterrupt) as error:
         interrupted = isinstance(error, KeyboardInterrupt) or error.record["kind"] == "Interrupted"
         click.echo(f"Error: {error or 'interrupted'}", err=True)
         click.echo(f"What there is so far: {run.folder}. Go on with: srnb run --resume {run.folder}", err=True)
@@ -228,7 +231,7 @@ def _failing(run):
 
 def _conclude(run):
     """Print the table of a run and where its report is."""
-    from srnb import report
+    from srnb.reports import report
 
     report.index(run.folder.parent)
     table = report.summary(run)
@@ -239,7 +242,7 @@ def _conclude(run):
 
 def _echo_runs(results, names=None):
     """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
-    from srnb import report
+    from srnb.reports import report
 
     table = report.index(results)
     if names is not None:

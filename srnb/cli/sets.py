@@ -14,7 +14,7 @@ def data():
 @plainly
 def list_sets():
     """Show all known sets: how many photographs to train and test on, where they are, who may use them."""
-    from srnb import datasets
+    from srnb.data import datasets
 
     for name, (count, place, licence) in datasets.overview().items():
         numbers = ", ".join(f"{number} {split}" for split, number in count.items())
@@ -27,7 +27,7 @@ def list_sets():
 @plainly
 def fetch(name, scales):
     """Download a set into data/NAME; goes on where a download broke off."""
-    from srnb import datasets
+    from srnb.data import datasets
 
     shown = {}
 
@@ -45,7 +45,7 @@ def fetch(name, scales):
 @plainly
 def check(name):
     """Read every photograph of a set and compare it with what was fetched."""
-    from srnb import datasets
+    from srnb.data import datasets
 
     wrong = datasets.check(name)
     if wrong:
@@ -59,7 +59,7 @@ def check(name):
 @plainly
 def add(name, folder):
     """Call the photographs in FOLDER by NAME from now on."""
-    from srnb import datasets
+    from srnb.data import datasets
 
     datasets.add(name, folder)
     click.echo(f"{name} has {len(datasets.photographs(name))} photographs")

@@ -1,4 +1,4 @@
-"""Losses that compare images by the maps of a network, which the caller passes in: this room knows no models.
+"""Losses that compare images by the maps of a network, which the caller passes in: this module knows no models.
 
 `features` maps images in [0, 1] to one map (N, H, W, C) or a list of them, as a network of `models.features.build`.
 """

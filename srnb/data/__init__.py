@@ -1,0 +1,12 @@
+"""From photographs to batches. Nothing in here needs TensorFlow or JAX.
+
+images      any image file to a float RGB picture in [0, 1], and back
+decoding    the bytes of a file to pixels: depth, colour profile, transparency
+png         PNG written strip by strip
+resize      MATLAB-exact bicubic
+degrade     HR to LR: named, versioned degradations
+datasets    the sets of the field, the sample, your own folders: which files, split, overlap
+catalogue   where each set comes from, what is in it, who may use it
+downloads   archives from the network: whole or not at all, checked, unpacked
+patches     shards on disk to batches of (lr, hr), a function of (seed, step)
+"""

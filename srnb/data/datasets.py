@@ -1,0 +1,277 @@
+"""Where photographs come from: the sets of the field, the bundled sample, any folder of the user's.
+
+A set lives in $SRNB_DATA/benchmarks/<name> (the classic benchmarks with MATLAB's LR) or in data/<name>, where `fetch`
+puts it. In there HR is in the folders that `catalogue.SETS` names, or in HR/X<scale>, or in HR, or in the folder
+itself; LR is in the folder that `catalogue.SETS` names or in LR_bicubic/X<scale>; where it is missing, `degrade`
+makes it, bit-equal.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from srnb import checkout
+from srnb.data import downloads, images
+from srnb.data.catalogue import SAMPLE, SETS
+
+MANIFEST = "manifest.json"  # {file: sha256} of what `fetch` unpacked
+OWN = "sets.json"  # {name: folder} of what `add` was told
+
+FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
+HOLD_OUT = 10  # one in so many of a user's own photographs is held out
+
+
+def names():
+    """Return the names that `photographs` knows: sample, the registry, the user's own."""
+    return ["sample", *SETS, *_own()]
+
+
+def overview():
+    """Return {name: (photographs by split, where or None, licence)} of every known set."""
+    table = {
+        "sample": ({split: len(files) for split, files in SAMPLE.items()}, "installed packages", "see data/README.md")
+    }
+    for name in names()[1:]:
+        entry = SETS.get(name, {"count": {}, "licence": "your own"})
+        try:
+            place = str(locate(name))
+        except FileNotFoundError:
+            place = None
+        table[name] = entry["count"], place, entry["licence"]
+    return table
+
+
+def photographs(name, split="all"):
+    """Return the HR files of a set or of a folder, sorted.
+
+    split: "train" or "test" as its publishers, or `SAMPLE`, part it. The user's own photographs are parted by their
+    contents, one in ten to be tested on. A benchmark is all "test".
+    Raises ValueError for a split that is empty, FileNotFoundError that says what to do when the set is not there.
+    """
+    if split not in ("all", "train", "test"):
+        raise ValueError(f"`split` must be 'all', 'train' or 'test'. Received: {split!r}")
+    if name == "sample":
+        chosen = SAMPLE["train"] + SAMPLE["test"] if split == "all" else SAMPLE[split]
+        roots = {p: Path(importlib.util.find_spec(p).origin).parent / FOLDERS[p] for p in FOLDERS}
+        return sorted((roots[package] / file for package, file in chosen), key=lambda path: path.name)
+    entry = SETS.get(name)
+    if entry is None:
+        paths = images.find(_high(locate(name)))
+        return paths if split == "all" else _parted(paths, split)
+    if split != "all" and split not in entry["count"]:
+        raise ValueError(f"{name} must have photographs to {split} on. Received: only {', '.join(entry['count'])}")
+    if "parts" in entry:
+        parts = [part for part in entry["parts"] if split in ("all", *SETS[part]["count"])]
+        return [path for part in parts for path in photographs(part, split)]
+    root = locate(name)
+    folders = [root / entry[part] for part in entry["count"] if split in ("all", part) and part in entry]
+    if len(entry["count"]) == 1 and not any(folder.is_dir() for folder in folders):
+        folders = [_high(root)]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise FileNotFoundError(f"{name} must have {', '.join(missing)}: `srnb data fetch {name}`. Received: no folder")
+    return [path for folder in folders for path in images.find(folder)]
+
+
+def pairs(name, *, scale):
+    """Return [(HR path, LR path or None)] to test on, matched by stem: 0801.png with 0801x4.png or 0801.png.
+
+    None throughout where a set has no LR files for this scale.
+    Raises ValueError for a picture without its partner.
+    """
+    if name == "sample":
+        return [(path, None) for path in photographs(name, "test")]
+    root, entry = locate(name), SETS.get(name, {})
+    if "parts" in entry:
+        return [pair for part in entry["parts"] if "test" in SETS[part]["count"] for pair in pairs(part, scale=scale)]
+    published = name in SETS and not (root / "HR").is_dir()
+    paths = photographs(name, "test") if published else images.find(_high(root, scale))
+    low = [root / folder.format(scale=scale) for folder in (entry.get("lr", "?"), "LR_bicubic/X{scale}")]
+    low = [folder for folder in low if folder.is_dir()]
+    if not low:
+        return [(path, None) for path in paths]
+    hr = {path.stem: path for path in paths}
+    lr = {path.stem.removesuffix(f"x{scale}"): path for path in images.find(low[0])}
+    if hr.keys() != lr.keys():
+        alone = ", ".join(sorted(hr.keys() ^ lr.keys()))
+        raise ValueError(f"every HR must have an LR of the same stem in {low[0]}. Received without partner: {alone}")
+    return [(hr[stem], lr[stem]) for stem in sorted(hr)]
+
+
+def locate(name):
+    """Return the folder of a set. Raises FileNotFoundError that says what to do when it is not there."""
+    if not name:
+        raise ValueError("a set must have a name. Received: nothing")
+    places = [checkout.DATA / name]
+    if os.environ.get("SRNB_DATA"):
+        places.insert(0, Path(os.environ["SRNB_DATA"]) / "benchmarks" / name)
+    if name in _own():
+        places.insert(0, Path(_own()[name]))
+    if name not in SETS:
+        places.append(Path(name).expanduser())
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    if name not in SETS:
+        raise FileNotFoundError(f"a set must be a folder or one of {', '.join(names())}. Received: {name!r}")
+    if "parts" in SETS[name]:
+        for part in SETS[name]["parts"]:
+            locate(part)
+        return checkout.DATA
+    folder, hint = checkout.DATA / name, SETS[name].get("hint", "`srnb data fetch {name}` downloads it")
+    hint = hint.format(folder=folder, name=name)
+    raise FileNotFoundError(f"{name} must be in {folder}: {hint}. Received: no such folder")
+
+
+def add(name, folder):
+    """Give a folder of photographs a name that `photographs` knows from now on."""
+    if name == "sample" or name in SETS:
+        raise ValueError(f"a name must not be one of the registry. Received: {name!r}")
+    folder = Path(folder).expanduser().resolve()
+    images.find(_high(folder))
+    _write_json(checkout.DATA / OWN, {**_own(), name: str(folder)})
+
+
+def fetch(name, *, scales=(), progress=None):
+    """Download a set into data/<name>, with the LR of `scales`; return its folder.
+
+    `progress(file, done, total)` counts bytes. What is there is not fetched again; an archive put into data/.downloads
+    by hand is taken from there. Raises what `downloads.download` and `downloads.unpack` raise.
+    """
+    entry = SETS.get(name)
+    if entry is None:
+        raise ValueError(f"`name` must be one of {', '.join(SETS)}. Received: {name!r}")
+    if "parts" in entry:
+        for part in entry["parts"]:
+            fetch(part, progress=progress)
+        return checkout.DATA
+    folder, kept = checkout.DATA / name, checkout.DATA / ".downloads"
+    if "urls" not in entry:
+        raise ValueError(f"{name} cannot be fetched: {entry['hint'].format(folder=folder)}")
+    urls = dict(entry["urls"])
+    for scale in scales:
+        if scale not in entry.get("lr_urls", {}):
+            raise ValueError(f"LR of {name} is published for {sorted(entry.get('lr_urls', {}))}. Received: {scale}")
+        urls |= entry["lr_urls"][scale]
+    record = _read_json(folder / MANIFEST, {"archives": {}, "files": {}})
+    for url in [url for url in urls if url not in record["archives"]]:
+        file = url.rsplit("/", 1)[1]
+        report = progress and (lambda done, total, file=file: progress(file, done, total))
+        archive = downloads.download(url, kept / file, checksum=urls[url], progress=report)
+        unpacked = checkout.DATA / f".{uuid.uuid4().hex}"
+        try:
+            downloads.unpack(archive, unpacked)
+            for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
+                place = folder / path.relative_to(unpacked)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                record["files"][str(path.relative_to(unpacked))] = _sha256(path)
+                os.replace(path, place)
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
+        record["archives"][url] = _sha256(archive)
+        _write_json(folder / MANIFEST, record)
+        archive.unlink()
+    return folder
+
+
+def check(name):
+    """Return what is wrong with a set on disk: [] or a list of sentences."""
+    wrong = list(images.problems(photographs(name)).values())
+    root = None if name == "sample" else locate(name)
+    files = _read_json(root / MANIFEST, {"files": {}})["files"] if root else {}
+    for file, sha256 in files.items():
+        if not (root / file).is_file():
+            wrong.append(f"{root / file}: missing")
+        elif _sha256(root / file) != sha256:
+            wrong.append(f"{root / file}: not what was fetched")
+    for split, count in SETS.get(name, {}).get("count", {}).items():
+        found = len(photographs(name, split))
+        if found != count:
+            wrong.append(f"{name}: {count} photographs to {split} on must be there. Received: {found}")
+    return wrong
+
+
+def fingerprint(paths):
+    """Return one sha256 over the names and contents of files."""
+    total = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: Path(path).name):
+        total.update(Path(path).name.encode())
+        total.update(bytes.fromhex(_sha256(path)))
+    return total.hexdigest()
+
+
+def overlap(train, test):
+    """Return [(train file, test file)] that show the same photograph, also recompressed, resized or mirrored.
+
+    Two files do when at most 8 of the 64 bits of their perceptual hashes differ; of unrelated photographs, 12 and more.
+    A small crop of a photograph is not found.
+    """
+    import imagehash
+    from PIL import Image
+
+    def look(path):
+        picture = Image.fromarray(images.to_uint8(images.read(path)))
+        views = picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.stack([imagehash.phash(view).hash.ravel() for view in views])
+
+    with ThreadPoolExecutor() as pool:
+        known, looks = np.stack([views[0] for views in pool.map(look, train)]), list(pool.map(look, test))
+    found = []
+    for path, views in zip(test, looks, strict=True):
+        distance = (known[:, None] != views).sum(axis=2).min(axis=1)
+        found += [(train[i], path) for i in np.flatnonzero(distance <= 8)]
+    return found
+
+
+def require_disjoint(train, test):
+    """Raise ValueError with the names when a photograph stands in both `train` and `test`."""
+    both = overlap(train, test)
+    if both:
+        names = ", ".join(f"{Path(a).name} = {Path(b).name}" for a, b in both)
+        raise ValueError(f"no photograph may be both trained and tested on; remove one of each. Received: {names}")
+
+
+def _high(root, scale=None):
+    """Return the folder of HR; where HR is cropped per scale, that of the scale, or of the largest."""
+    cropped = sorted((root / "HR").glob("X[0-9]"))
+    if cropped and scale is None:
+        return cropped[-1]
+    if cropped and root / "HR" / f"X{scale}" not in cropped:
+        raise FileNotFoundError(f"{root / 'HR'} must have a folder for the scale. Received: no X{scale}")
+    return next((folder for folder in (root / "HR" / f"X{scale}", root / "HR") if folder.is_dir()), root)
+
+
+def _parted(paths, split):
+    """Hold out those whose contents hash lowest: a picture seldom changes sides when others come or go."""
+    order = sorted(paths, key=_sha256)
+    held_out = set(order[: max(1, len(paths) // HOLD_OUT)])
+    chosen = [path for path in paths if (path in held_out) == (split == "test")]
+    if not chosen:
+        raise ValueError(f"a folder must hold two photographs at least, to train and to test on. Received: {paths[0]}")
+    return chosen
+
+
+def _own():
+    return _read_json(checkout.DATA / OWN, {})
+
+
+def _read_json(path, default):
+    return json.loads(path.read_text()) if path.is_file() else default
+
+
+def _write_json(path, content):
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    temporary.write_text(json.dumps(content, indent=1))
+    os.replace(temporary, path)
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

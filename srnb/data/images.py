@@ -1,0 +1,119 @@
+"""Any image file <-> float32 RGB array in [0, 1].
+
+`read` decides by the content of a file and its declared depth, never by its name or its largest value; 16-bit files
+keep 16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason.
+JPEG, WebP, AVIF and others carry no checksum: a damaged file that still decodes cannot be told from a picture. That of
+PNG is checked.
+"""
+
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from srnb.data import decoding, png
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif")
+MAX_PIXELS = 200_000_000  # a 14000x14000 picture; what claims more is taken for a decompression bomb
+
+
+def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
+    """Read an image file as upright sRGB: float32 (H, W, 3) in [0, 1].
+
+    Transparent pixels are composited on `background` (RGB in [0, 1]); an embedded ICC profile is converted to sRGB; of
+    an animation or a file of several pages the first picture is read.
+    Raises FileNotFoundError, or ValueError for a file that is empty, truncated, damaged, too large or no image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"an image file must exist. Received: {path}")
+    data = path.read_bytes()
+    if not data:
+        raise ValueError(f"{path}: the file is empty")
+    try:
+        return decoding.decode(data, max_pixels, background)
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"{path}: not an image of a known format ({', '.join(decoding.FORMATS)})") from None
+    except (ValueError, OSError, SyntaxError, EOFError, struct.error, zlib.error, ImageCms.PyCMSError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: damaged file ({type(error).__name__}: {error})"
+        ) from error  # what decoders trip over
+
+
+def kind(path):
+    """Return whether an image file is grey, whether it is transparent, and its bits per channel: 8 or 16."""
+    with Image.open(path) as picture:  # `read` has taken it
+        mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
+        transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+        return mode in ("1", "L", "LA", "La") or mode[0] == "I", transparent, 16 if "16" in mode + layout else 8
+
+
+def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
+    """Return {path: reason} of the files that `read` refuses; `progress(done)` is called after each."""
+
+    def problem(path):
+        try:
+            read(path, max_pixels=max_pixels)
+        except (ValueError, FileNotFoundError) as error:
+            return str(error)
+
+    found = {}
+    with ThreadPoolExecutor() as pool:
+        for done, (path, reason) in enumerate(zip(paths, pool.map(problem, paths), strict=True), 1):
+            if reason:
+                found[path] = reason
+            if progress:
+                progress(done)
+    return found
+
+
+def find(folder):
+    """Return the image files in a folder and below, sorted by path. Raises FileNotFoundError when there are none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"a folder of images must exist. Received: {folder}")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    if not paths:
+        raise FileNotFoundError(f"a folder must hold image files ({' '.join(SUFFIXES)}). Received: {folder}")
+    return paths
+
+
+def statistics(image):
+    """Describe an image (H, W, 3) by what a super-resolution network can learn from it.
+
+    entropy: of the grey histogram, in bits (0 to 8); gradient: mean squared difference of neighbouring grey levels, in
+    levels of 255: how much detail there is per pixel.
+    """
+    grey = (image.astype(np.float64) @ [0.299, 0.587, 0.114]) * 255
+    share = np.bincount(np.rint(grey.ravel()).astype(int), minlength=256) / grey.size
+    share = share[share > 0]
+    gradient = np.mean(np.diff(grey, axis=0) ** 2) + np.mean(np.diff(grey, axis=1) ** 2)
+    height, width = image.shape[:2]
+    return {"width": width, "height": height, "entropy": float(-share @ np.log2(share)), "gradient": float(gradient)}
+
+
+def to_uint8(image):
+    """Clip to [0, 1] and round half up to 0..255; uint8 passes through."""
+    if image.dtype == np.uint8:
+        return image
+    return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def from_uint8(array):
+    """Scale uint8 0..255 to float32 [0, 1]."""
+    return np.divide(array, np.float32(255), dtype=np.float32)
+
+
+def write(path, image, *, bits=8):
+    """Write an RGB image (H, W, 3), uint8 or float in [0, 1] (clipped, rounded), as PNG with 8 or 16 bits per channel.
+
+    The file appears under its name only when it is complete.
+    """
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"`image` must be (H, W, 3). Received: shape={image.shape}")
+    png.write(path, [from_uint8(image) if image.dtype == np.uint8 else image], bits=bits)

@@ -1,0 +1,30 @@
+"""Which details of a scene are worth a look: where the models differ, and where one fails."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def differing_crops(picture, *, size=96, count=2):
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where the models of a picture differ most."""
+    spread = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()]).std(axis=0)
+    return _peaks(spread, size, count)
+
+
+def failing_crops(picture, model, *, reference="bicubic", size=96, count=2):
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` errs more than `reference`."""
+    errors = [((picture["sr"][name] - picture["hr"]) ** 2).mean(axis=-1) for name in (model, reference)]
+    return _peaks(errors[0] - errors[1], size, count)
+
+
+def _peaks(values, size, count):
+    """Return the boxes of `size` pixels with the highest mean, each away from those before it."""
+    height, width = values.shape
+    size = min(size, height, width)
+    means = ndimage.uniform_filter(values, size, mode="constant")
+    means = means[size // 2 : size // 2 + height - size + 1, size // 2 : size // 2 + width - size + 1]
+    boxes = []
+    for _ in range(count):
+        top, left = np.unravel_index(means.argmax(), means.shape)
+        boxes.append((int(top), int(left), size))
+        means[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -np.inf
+    return boxes

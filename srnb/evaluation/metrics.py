@@ -1,0 +1,232 @@
+"""How far one picture is from another: plain NumPy functions, one picture at a time.
+
+`sr` and `hr` are floats in [0, 1], shape (H, W, 3), or (H, W, 1) for a grey file. Both are quantised first, as a file
+would do it: clip, round half up, 8 bit. `METRICS` holds what a table can show, with unit, direction and protocol.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from srnb.data import images, resize
+
+CHANNELS = {
+    "y": "Y of BT.601 (16-235), not rounded",
+    "y_rounded": "Y of BT.601 (16-235), rounded to integers",
+    "rgb": "RGB",
+}
+SSIM_TAPS = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)  # Wang et al. 2004: 11x11 Gaussian, sigma 1.5
+SSIM_TAPS /= SSIM_TAPS.sum()
+SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+LPIPS_NETS = {"alex": "alexnet", "vgg": "vgg16"}
+
+
+def luma(image):
+    """Return Y of BT.601 in studio range, float64 (H, W, 1), of an RGB picture with values 0-255 (MATLAB rgb2ycbcr).
+
+    A grey picture (H, W, 1) is luma already, as in MATLAB. Give a grey file as three equal channels for the other rule.
+    """
+    image = np.asarray(image, "float64")
+    if image.shape[-1] == 1:
+        return image
+    return 16 + image @ np.array([[65.481], [128.553], [24.966]]) / 255
+
+
+def grey(image):
+    """Return the full-range luma (H, W, 1) of an RGB picture, as JPEG has it: equal channels stay what they are."""
+    return image @ np.array([[0.299], [0.587], [0.114]], "float32")
+
+
+def psnr(sr, hr, *, border, channel):
+    """Return the peak signal-to-noise ratio in dB (infinite for equal pictures), peak 255.
+
+    `border` pixels are left out on each side; `channel` is 'y', 'y_rounded' or 'rgb' (one error over all channels).
+    """
+    sr, hr = _prepare(sr, hr, border, channel)
+    error = np.mean((sr - hr) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def ssim(sr, hr, *, border, channel):
+    """Return the structural similarity (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5, whole windows only.
+
+    `border` and `channel` as in `psnr`; for 'rgb' it is the mean of the three channels' values.
+    """
+    sr, hr = _prepare(sr, hr, border, channel)
+    if min(sr.shape[:2]) < 11:
+        raise ValueError(f"Inside its border a picture must hold the 11x11 window of SSIM. Received: {sr.shape[:2]}")
+    return float(np.mean([_ssim_channel(sr[..., i], hr[..., i]) for i in range(sr.shape[-1])]))
+
+
+def lpips(sr, hr, *, net="alex"):
+    """Return LPIPS v0.1 (Zhang et al. 2018) with linear heads on `net` 'alex' or 'vgg', over the whole picture.
+
+    The published tables of super-resolution use 'alex' and no border.
+    """
+    from keras import ops
+
+    from srnb import losses
+
+    sr, hr = _quantised_pair(sr, hr)
+    if sr.shape[-1] == 1:
+        sr, hr = np.repeat(sr, 3, axis=-1), np.repeat(hr, 3, axis=-1)
+    taps, heads = _lpips_network(net)
+    hr, sr = (picture[None].astype("float32") / 255 for picture in (hr, sr))
+    return float(ops.convert_to_numpy(losses.lpips(hr, sr, features=taps, heads=heads)))
+
+
+def lr_consistency(sr, lr, *, border, channel):
+    """Return the PSNR in dB between `lr` and `sr` made small again by MATLAB's bicubic: is it still that photograph?
+
+    `border` counts pixels of `lr`.
+    """
+    scale = sr.shape[0] // lr.shape[0]
+    if tuple(sr.shape[:2]) != (lr.shape[0] * scale, lr.shape[1] * scale):
+        raise ValueError(f"sr must be a whole multiple of lr in size. Received: {sr.shape[:2]} and {lr.shape[:2]}")
+    small = resize.imresize(images.to_uint8(sr), 1 / scale)
+    return psnr(images.from_uint8(small), lr, border=border, channel=channel)
+
+
+def colour_shift(sr, hr, *, border, channel="rgb", sigma=10.0):
+    """Return the mean absolute difference of each channel, in grey levels (0-255), after a Gaussian blur of both.
+
+    A network that only invents detail stays near zero; one that tints or darkens areas does not.
+    """
+    sr, hr = _prepare(sr, hr, border, channel)
+    return np.abs(ndimage.gaussian_filter(sr - hr, (sigma, sigma, 0))).mean(axis=(0, 1))
+
+
+def _quantised_pair(sr, hr):
+    """Check a pair of pictures and return both as uint8 arrays."""
+    sr, hr = np.asarray(sr), np.asarray(hr)
+    if sr.shape != hr.shape or sr.ndim != 3 or sr.shape[-1] not in (1, 3):
+        raise ValueError(f"Both pictures must have one shape (H, W, 3) or (H, W, 1). Received: {sr.shape}, {hr.shape}")
+    if sr.dtype.kind != "f" or hr.dtype.kind != "f":
+        raise ValueError(f"Both pictures must be floats in [0, 1]. Received: {sr.dtype}, {hr.dtype}")
+    if not (np.isfinite(sr).all() and hr.min() >= 0 and hr.max() <= 1):
+        raise ValueError(
+            "sr must be finite and its reference must lie in [0, 1]. "
+            f"Received: sr from {sr.min()} to {sr.max()}, reference from {hr.min()} to {hr.max()}"
+        )
+    return images.to_uint8(sr), images.to_uint8(hr)
+
+
+def _prepare(sr, hr, border, channel):
+    """Quantise, cut the border, take the channel; return both as float64 (H, W, 1 or 3), 0-255."""
+    if channel not in CHANNELS:
+        raise ValueError(f"channel must be one of {', '.join(CHANNELS)}. Received: {channel!r}")
+    pair = _quantised_pair(sr, hr)
+    height, width = pair[0].shape[:2]
+    if border < 0 or 2 * border >= min(height, width):
+        raise ValueError(f"border must leave something of a picture of {height}x{width}. Received: {border}")
+    pair = [picture[border : height - border, border : width - border].astype("float64") for picture in pair]
+    if channel == "rgb":
+        return pair
+    pair = [luma(picture) for picture in pair]
+    return [np.floor(y + 0.5) for y in pair] if channel == "y_rounded" else pair
+
+
+def _window_mean(image):
+    """Return the Gaussian-weighted mean of every 11x11 window that lies inside the picture."""
+    rows = ndimage.correlate1d(image, SSIM_TAPS, axis=0)[5:-5]
+    return ndimage.correlate1d(rows, SSIM_TAPS, axis=1)[:, 5:-5]
+
+
+def _ssim_channel(x, y):
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    variances = _window_mean(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = _window_mean(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
+    return np.mean(luminance * (2 * covariance + SSIM_C2) / (variances + SSIM_C2))
+
+
+@cache
+def _lpips_network(net):
+    """Return the feature network of LPIPS and its linear heads."""
+    import keras
+
+    from srnb.models import features
+
+    if net not in LPIPS_NETS:
+        raise ValueError(f"net must be one of {', '.join(LPIPS_NETS)}. Received: {net!r}")
+    name, policy = LPIPS_NETS[net], keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # a metric is the same in a training of half precision
+    try:
+        return features.build(name, features.lpips_taps(name)), features.lpips_heads(name)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def measure(metric, sr, *, hr, lr, border):
+    """Return the value of `metric`, a name in `METRICS`, for one upscaled picture."""
+    known = [name for name, entry in METRICS.items() if entry.compute]
+    if metric not in known:
+        raise ValueError(f"metric must be one of {', '.join(known)}. Received: {metric!r}")
+    return METRICS[metric].compute(sr, hr, lr, border)
+
+
+class Metric(NamedTuple):
+    """What a table says of a metric. `compute` takes (sr, hr, lr, border); `protocol` has a place for the border."""
+
+    name: str
+    unit: str
+    direction: str
+    protocol: str
+    compute: Callable | None  # None: measured by the one who runs the network
+
+
+def _psnr(name, channel):
+    return Metric(
+        name,
+        "dB",
+        "higher",
+        f"{CHANNELS[channel]}; 8 bit; border {{border}}",
+        lambda sr, hr, lr, border: psnr(sr, hr, border=border, channel=channel),
+    )
+
+
+def _ssim(name, channel):
+    return Metric(
+        name,
+        "",
+        "higher",
+        f"{CHANNELS[channel]}; 8 bit; 11x11 Gaussian, sigma 1.5; border {{border}}",
+        lambda sr, hr, lr, border: ssim(sr, hr, border=border, channel=channel),
+    )
+
+
+def _lpips(name, net):
+    return Metric(
+        name, "", "lower", f"v0.1, {net}, RGB; 8 bit; whole picture", lambda sr, hr, lr, border: lpips(sr, hr, net=net)
+    )
+
+
+METRICS = {
+    "psnr_y": _psnr("PSNR Y", "y"),
+    "psnr_y_rounded": _psnr("PSNR Y rounded", "y_rounded"),
+    "psnr_rgb": _psnr("PSNR RGB", "rgb"),
+    "ssim_y": _ssim("SSIM Y", "y"),
+    "ssim_y_rounded": _ssim("SSIM Y rounded", "y_rounded"),
+    "ssim_rgb": _ssim("SSIM RGB", "rgb"),
+    "lpips_alex": _lpips("LPIPS alex", "alex"),
+    "lpips_vgg": _lpips("LPIPS vgg", "vgg"),
+    "lr_consistency": Metric(
+        "LR PSNR",
+        "dB",
+        "higher",
+        "RGB; 8 bit; made small by MATLAB bicubic; whole picture",
+        lambda sr, hr, lr, border: lr_consistency(sr, lr, border=0, channel="rgb"),
+    ),
+    "colour_shift": Metric(
+        "colour shift",
+        "grey levels",
+        "lower",
+        "mean over R, G, B; 8 bit; Gaussian, sigma 10; border {border}",
+        lambda sr, hr, lr, border: float(colour_shift(sr, hr, border=border).mean()),
+    ),
+    "seconds_per_megapixel": Metric("time", "s/MP", "lower", "wall time for each megapixel of the result", None),
+}

@@ -1,0 +1,7 @@
+"""What to look at.
+
+figures   static figures: strips, curves, planes
+slider    the before/after slider as plain HTML
+widgets   the same as a widget where someone watches
+report    a run's folder as one page that opens anywhere, and the index of all runs; its form is in templates/
+"""

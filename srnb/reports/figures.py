@@ -1,0 +1,253 @@
+"""Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1]."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+
+from srnb.evaluation.metrics import METRICS
+
+# Okabe and Ito: colours that colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def new(width, height, rows=1, columns=1, **options):
+    """Return a figure of `width` x `height` inches and its axes, unknown to pyplot, which would show it twice."""
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), dpi=150, layout="constrained", **options)
+    plt.close(figure)
+    return figure, axes
+
+
+def label(metric):
+    """Return the name of a metric with its unit and an arrow to its better side."""
+    entry = METRICS[metric]
+    unit = f" ({entry.unit})" if entry.unit else ""
+    return f"{entry.name}{unit} {'↑' if entry.direction == 'higher' else '↓'}"
+
+
+def captions(table, image, metrics=("psnr_y", "lpips_alex")):
+    """Return for each model the values of an image in the tidy table as text, the `notes` of `strip`."""
+    table = table[(table["image"] == image) & table["metric"].isin(metrics)]
+    lines = {model: [] for model in table["model"]}
+    for model, metric, value in table[["model", "metric", "value"]].itertuples(index=False):
+        lines[model].append(f"{METRICS[metric].name} {value:.4g} {METRICS[metric].unit}".strip())
+    return {model: "\n".join(each) for model, each in lines.items()}
+
+
+def strip(shown, *, box=None, title="", notes=None, height=2.3):
+    """Draw pictures of one scene side by side: LR | bicubic | ... | HR.
+
+    `shown` is a dict of name -> picture. They may differ in scale; the last one, HR, gives the size. `box` (top, left,
+    size), in its pixels, shows that part only, after the whole last picture with the part marked. `notes` is a dict of
+    name -> text under a picture, `height` that of a picture in inches. Pixels are drawn as they are, never smoothed.
+    """
+    full = list(shown.values())[-1]
+    top, left, rows, columns = (0, 0, *full.shape[:2]) if box is None else (box[0], box[1], box[2], box[2])
+    ratios = [columns / rows] * len(shown)
+    if box is not None:
+        ratios.insert(0, full.shape[1] / full.shape[0])
+    lines = 1 + max((text.count("\n") for text in (notes or {}).values()), default=-1)
+    size = height * sum(ratios) + 0.1 * len(ratios), height + 0.35 + 0.2 * lines + (0.25 if title else 0)
+    figure, axes = new(*size, columns=len(ratios), width_ratios=ratios, squeeze=False)
+    axes = list(axes[0])
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+    if box is not None:
+        axis = axes.pop(0)
+        axis.imshow(full.clip(0, 1))
+        for colour, line in (("white", 3), (COLOURS[1], 1.5)):
+            axis.add_patch(Rectangle((left, top), columns, rows, fill=False, edgecolor=colour, linewidth=line))
+        axis.set_title("HR, whole", fontsize=9)
+    for axis, (name, picture) in zip(axes, shown.items(), strict=True):
+        scale = full.shape[0] / picture.shape[0]
+        extent = (-0.5, picture.shape[1] * scale - 0.5, picture.shape[0] * scale - 0.5, -0.5)
+        axis.imshow(picture.clip(0, 1), interpolation="nearest", extent=extent)
+        axis.set(xlim=(left - 0.5, left + columns - 0.5), ylim=(top + rows - 0.5, top - 0.5))
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel((notes or {}).get(name, ""), fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def perception_distortion(points, *, line=()):
+    """Draw the perception-distortion plane (Blau & Michaeli 2018); `points` is the frame of `evaluation.plane`.
+
+    `line` names models to be joined in this order: a network, its interpolations, the other network.
+    """
+    figure, axis = new(5.8, 3.6)
+    axis.plot(*points.loc[list(line)].to_numpy().T, color="grey", linewidth=1, zorder=1)
+    between = points.loc[list(line[1:-1])]
+    for (name, row), colour in zip(points.drop(between.index).iterrows(), COLOURS * len(points), strict=False):
+        axis.scatter(*row, s=54, color=colour, label=name, zorder=3)
+    if len(between):
+        axis.scatter(*between.to_numpy().T, s=18, color="grey", label="between", zorder=2)
+    axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
+    axis.set_ylabel(label(points.columns[1]), fontsize=9)
+    axis.margins(0.15)
+    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def scatter(table, metrics, *, reference="bicubic"):
+    """Draw for each metric the value of every model against that of `reference`, one dot per image.
+
+    On the line a model equals the reference; it is better on the side that the title names.
+    """
+    figure, axes = new(3.5 * len(metrics), 3.6, columns=len(metrics), squeeze=False)
+    models = [name for name in table["model"].unique() if name != reference]
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        values = table[table["metric"] == metric].pivot(index=["dataset", "image"], columns="model", values="value")
+        for name, colour in zip(models, COLOURS * len(models), strict=False):
+            axis.scatter(values[reference], values[name], s=18, color=colour, alpha=0.8, label=name, zorder=2)
+        axis.axline((values[reference].min(), values[reference].min()), slope=1, color="grey", linewidth=1, zorder=1)
+        axis.set_title(
+            f"{label(metric)}, better {'above' if METRICS[metric].direction == 'higher' else 'below'}", fontsize=9
+        )
+        axis.set_xlabel(reference, fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].set_ylabel("model", fontsize=9)
+    handles = axes[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
+    return figure
+
+
+def curves(log, *, stage, reference=None):
+    """Draw every logged loss of a stage over its steps, and below what validation measured.
+
+    `log` is the frame of `runs.Run.read_log`; `reference` a dict of validation name -> value drawn as a dashed line.
+    """
+    log = log[log["stage"] == stage].dropna(axis="columns", how="all")
+    measured = [name for name in log if name.startswith("validation_")]
+    plain = ("stage", "step", "learning_rate", "images_per_second", "real_logit", "fake_logit", "notice", *measured)
+    terms = [name for name in log if name not in plain]
+    columns = max(len(terms), len(measured), 2)
+    figure, axes = new(3.2 * columns, 4.2 if measured else 2.2, 2 if measured else 1, columns, squeeze=False)
+    for axis, name in zip(axes[0], terms, strict=False):
+        axis.plot(log["step"], log[name], color=COLOURS[0])
+        axis.set_title(name.replace("_", " "), fontsize=9)
+    for axis, name in zip(axes[-1], measured, strict=False):
+        metric = name.removeprefix("validation_")
+        values = log[["step", name]].dropna()
+        axis.plot(values["step"], values[name], color=COLOURS[2], marker="o", markersize=4)
+        axis.set_title(f"held out: {label(metric)}", fontsize=9)
+        if reference and metric in reference:
+            axis.axhline(reference[metric], color="grey", linestyle="--")
+            axis.annotate(
+                "bicubic", (0.02, reference[metric]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom"
+            )
+    for axis in axes.flat:
+        axis.set_visible(axis.has_data())
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def balance(log):
+    """Draw the discriminator's mean logit for real and for made patches over the steps of a GAN stage."""
+    log = log[log["stage"] == "gan"]
+    figure, axis = new(5.2, 2.4)
+    for name, colour, text in (("real_logit", COLOURS[2], "real"), ("fake_logit", COLOURS[1], "made")):
+        axis.plot(log["step"], log[name], color=colour, label=text)
+    axis.axhline(0, color="grey", linewidth=0.8)
+    axis.set_title("mean logit of the discriminator", fontsize=9)
+    axis.set_xlabel("step", fontsize=8)
+    axis.tick_params(labelsize=8)
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def rates(frame, *, chosen, term="pixel"):
+    """Draw a loss over the learning rate that made it, from the frame of `training.rehearse`; `chosen` is marked."""
+    figure, axis = new(5.2, 2.4)
+    axis.plot(frame["learning_rate"], frame[term], color=COLOURS[0], alpha=0.3)
+    axis.plot(frame["learning_rate"], frame[term].rolling(5, center=True, min_periods=1).median(), color=COLOURS[0])
+    axis.axvline(chosen, color=COLOURS[1], linestyle="--")
+    axis.annotate(f" {chosen:g}", (chosen, 0.92), xycoords=("data", "axes fraction"), fontsize=8, color=COLOURS[1])
+    axis.set(xscale="log", yscale="log")
+    axis.set_xlabel("learning rate", fontsize=8)
+    axis.set_title(f"{term} loss while the rate grows from step to step", fontsize=9)
+    axis.tick_params(labelsize=8, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def rehearsals(frames, *, term="pixel"):
+    """Draw the loss of several short trainings over their steps; `frames` is a dict of name -> frame."""
+    figure, axis = new(6.4, 2.8)
+    for (name, frame), colour in zip(frames.items(), COLOURS, strict=False):
+        smooth = frame[term].rolling(9, center=True, min_periods=1).median()
+        axis.plot(range(1, len(frame) + 1), smooth, color=colour, label=name)
+    axis.set(yscale="log")
+    axis.set_xlabel("step", fontsize=8)
+    axis.set_title(f"{term} loss", fontsize=9)
+    axis.tick_params(labelsize=8, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def gradients(shown, maps, *, columns=5, size=2.1):
+    """Draw where losses push a picture: `shown` are pictures, `maps` gradients of a loss, both name -> (H, W, 3).
+
+    Each map, summed over colours, has a scale of its own: red asks for darker pixels, blue for brighter ones.
+    """
+    panels = [(name, picture.clip(0, 1), {}) for name, picture in shown.items()]
+    for name, gradient in maps.items():
+        total = np.asarray(gradient, "float32").sum(-1)
+        limit = float(np.quantile(abs(total), 0.995)) or 1.0
+        panels.append((name, total, {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}))
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = new(size * columns, (size + 0.2) * rows, rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, picture, options) in zip(axes.flat, panels, strict=False):
+        axis.imshow(picture, interpolation="nearest", **options)
+        axis.set_title(name.replace("_", " "), fontsize=9)
+    return figure
+
+
+def gallery(pictures, *, columns=7, size=1.6):
+    """Draw many photographs small; `pictures` is a dict of name -> picture."""
+    rows = -(-len(pictures) // columns)
+    figure, axes = new(size * columns, size * rows, rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
+        axis.imshow(picture.clip(0, 1))
+        axis.set_title(name, fontsize=7)
+    return figure
+
+
+def batch(lr, hr, *, count=8, size=1.3):
+    """Draw the first `count` pairs of a batch: inputs above, targets below, both at the same size."""
+    count = min(count, len(hr))
+    figure, axes = new(size * count, 2 * size, 2, count, squeeze=False)
+    for axis, picture in zip(axes.flat, [*lr[:count], *hr[:count]], strict=True):
+        axis.imshow(picture.clip(0, 1), interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+    axes[0, 0].set_ylabel(f"LR {lr.shape[1]}×{lr.shape[2]}", fontsize=8)
+    axes[1, 0].set_ylabel(f"HR {hr.shape[1]}×{hr.shape[2]}", fontsize=8)
+    return figure
+
+
+def content(table):
+    """Draw photographs by how much there is to learn from them; `table` has file, split, entropy, gradient."""
+    figure, axis = new(6.4, 3.4)
+    for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
+        axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)
+        for row in rows.itertuples() if len(table) <= 40 else ():
+            axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=6)
+    axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.legend(fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,7 @@
+"""Notebooks, headless.
+
+presets   parameters cells, preset and grid files; names and types checked before a kernel starts
+kernel    one notebook in one kernel, and how it ended
+chain     one run: its notebooks in order, recorded, resumable
+grid      a run and its variations, one after the other or side by side on Dask workers
+"""

@@ -1,0 +1,255 @@
+"""A run: one chain of notebooks, headless, with a record that can be trusted and resumed.
+
+run.json says what ran, with what, how each notebook ended; DONE is written last.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from srnb import progress, runs
+from srnb.data import datasets
+from srnb.reports import report
+from srnb.runner import kernel, presets
+
+
+def new_folder(results, name):
+    """Make and return the folder for a new run: results/name, or name-2, name-3 … if that is taken."""
+    results = Path(results).expanduser().absolute()
+    results.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        folder = results / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"results must have room for one more run. Received: {results}, {name}")
+
+
+def settle(values, paths, *, results):
+    """Return checked values with paths made absolute, and make sure that the data and the run they name are there.
+
+    Kernels stand in notebooks/, their user elsewhere: paths are meant from where the user stands. Only what the
+    notebooks in `paths` read is looked for. Raises FileNotFoundError or ValueError.
+    """
+    settled = dict(values)
+    for name in ("dataset_folder", "dataset", "test_dataset"):
+        folder = Path(values.get(name) or "/nonexistent").expanduser()
+        if folder.is_dir():
+            settled[name] = str(folder.absolute())
+    read = {name: value for cell in effective(paths, settled).values() for name, value in cell.items()}
+    for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
+        if name:
+            datasets.photographs(name)
+    if read.get("start_from"):
+        settled["start_from"] = str(find(read["start_from"], results=results).folder)
+    return settled
+
+
+def find(name, *, results):
+    """Return the run of a name under `results`, or of a path. Raises FileNotFoundError."""
+    for folder in (Path(results) / name, Path(name).expanduser()):
+        if (folder / "run.json").is_file():
+            return runs.Run(folder)
+    names = [run.name for run in runs.find(results)]
+    raise FileNotFoundError(f"a run must be one of {', '.join(names) or 'none yet'}, or a folder. Received: {name}")
+
+
+def effective(notebooks, values):
+    """Return notebook -> every parameter it will have: `values` where it knows the name, its own defaults elsewhere."""
+    cells = {path.stem: presets.parameters(path) for path in notebooks}
+    return {
+        stem: {
+            name: presets.cast(values[name], default) if name in values else default
+            for name, default in cell.items()
+            if name not in presets.RUNNER
+        }
+        for stem, cell in cells.items()
+    }
+
+
+def notebooks(run):
+    """Return notebook -> defaults of its parameters, for the notebooks of a begun run."""
+    record = run.read()
+    paths = [Path(record["notebook_folder"]) / f"{stem}.ipynb" for stem in record["notebooks"]]
+    return {path: presets.parameters(path) for path in paths}
+
+
+def begin(folder, notebooks, *, values, backend, preset=None, variation=None, variations=None):
+    """Write the record of a new run and return the run.
+
+    `values` (name -> value) must be checked. variation: what this run is called in a grid. variations: the grid that is
+    this run's own (name -> overrides).
+    """
+    run, parameters = runs.Run(folder), effective(notebooks, values)
+    machine = runs.machine()
+    run.update(
+        run=run.name,
+        status="pending",
+        error=None,
+        preset=preset,
+        variation=variation,
+        values=values,
+        parameters=parameters,
+        seed=next((cell["seed"] for cell in parameters.values() if "seed" in cell), None),
+        backend=backend,
+        device=machine["processor"],
+        machine=machine,
+        versions=runs.versions(),
+        git=runs.git_state(),
+        started=runs.now(),
+        notebook_folder=str(notebooks[0].parent),
+        notebooks={path.stem: {"status": "pending"} for path in notebooks},
+        grid={"status": "pending", "variations": variations} if variations else None,
+    )
+    return run
+
+
+def require_same(run, parameters):
+    """Raise ValueError that lists the differences unless a run was begun with these `effective` parameters."""
+    begun, asked = (
+        {(stem, name): value for stem, cell in cells.items() for name, value in cell.items()}
+        for cells in (run.read()["parameters"], parameters)
+    )
+    differences = [
+        f"{key[0]}: {key[1]} is {begun.get(key, 'missing')!r} in the run, {asked.get(key, 'missing')!r} asked for"
+        for key in {**begun, **asked}
+        if begun.get(key) != asked.get(key)
+    ]
+    if differences:
+        raise ValueError(f"a run must go on as it was begun. Received for {run.name}:\n  " + "\n  ".join(differences))
+
+
+def reopen(run):
+    """Make an unfinished run ready to go on. Raises ValueError if somebody is at it.
+
+    What a killed runner left as running was interrupted. The partial copy of a notebook that did not come to its end is
+    kept in attempts/1, 2 …
+    """
+    record = run.read()
+    owner = record.get("owner") or {}
+    if _lives(owner):
+        raise ValueError(f"a run must not be going on already. Received: {run.folder}, process {owner['pid']} is at it")
+    for stem, state in record["notebooks"].items():
+        if state["status"] in ("complete", "pending"):
+            continue
+        state["status"] = "interrupted" if state["status"] == "running" else state["status"]
+        copy = run.folder / f"{stem}.ipynb"
+        for partial in filter(Path.is_file, (runs.running_name(copy), copy)):
+            kept = run.folder / "attempts" / str(1 + len(list(run.folder.glob("attempts/*"))))
+            kept.mkdir(parents=True)
+            partial.replace(kept / copy.name)
+    run.update(notebooks=record["notebooks"], status="interrupted", owner=None)
+
+
+def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=None, echo=print, label=""):
+    """Run the notebooks of a begun run, or those of them in `stems`, that are not complete yet. Raises kernel.Failure.
+
+    compared: names of runs that fill the parameter `runs` of a notebook that compares.
+    threads, gpu: how many cores and which GPU a kernel may use; by default all. timeout: seconds for a cell.
+    """
+    record = run.read()
+    environment = _environment(record["backend"], threads, gpu)
+    for number, (path, known) in enumerate(notebooks(run).items(), start=1):
+        stem, state = path.stem, record["notebooks"][path.stem]
+        if state["status"] == "complete" or (stems is not None and stem not in stems):
+            continue
+        filled = {"run_folder": str(run.folder), "resume": state["status"] != "pending", "runs": ",".join(compared)}
+        values = record["parameters"][stem] | {name: value for name, value in filled.items() if name in known}
+        echo(f"{label}{stem} · notebook {number} of {len(record['notebooks'])}")
+        with recorded(run, stem) as note:
+            watch = kernel.Watch(f"{label}{stem}", echo)
+            try:
+                kernel.run(path, run.folder / path.name, values, environment=environment, watch=watch, timeout=timeout)
+            finally:
+                note["peak_memory_gib"] = round(watch.peak / 2**30, 2)
+        state = run.read()["notebooks"][stem]
+        echo(
+            f"{label}{stem} · done in {progress.duration(state['seconds'])}, {state['peak_memory_gib']:.2f} GiB at most"
+        )
+
+
+def finish(run):
+    """Render the report of a run whose notebooks are complete, and say that it is done, last of all."""
+    run.update(status="complete", error=None, finished=runs.now())
+    path = report.render(run)
+    runs.write_text(run.folder / "DONE", runs.now() + "\n")
+    return path
+
+
+@contextmanager
+def terminated_like_interrupted():
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    earlier = {each: signal.signal(each, interrupt) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in earlier.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def recorded(run, step):
+    """Keep the record of one step, a notebook or "grid", whatever its end; yields a dict for further fields of it."""
+    process = psutil.Process()
+    owner = {"host": socket.gethostname(), "pid": process.pid, "created": process.create_time()}
+    record = run.read()
+    state = record["grid"] if step == "grid" else record["notebooks"][step]
+    steps = {"notebooks": record["notebooks"], "grid": record["grid"]}
+    earlier, began = state.get("seconds", 0), time.perf_counter()
+    state |= {"status": "running", "started": runs.now()}
+    run.update(status="running", error=None, owner=owner, **steps)
+    status, error = "interrupted", {"notebook": step, "cell": None, "kind": "Interrupted", "message": "Ctrl-C"}
+    try:
+        yield state
+        status, error = "complete", None
+    except kernel.Failure as failure:
+        status = "interrupted" if failure.record["kind"] == "Interrupted" else "failed"
+        error = failure.record
+        raise
+    finally:
+        state |= {"status": status, "seconds": round(earlier + time.perf_counter() - began, 1)}
+        every = [*record["notebooks"].values(), record["grid"] or {}]
+        run.update(
+            status="running" if status == "complete" else status,
+            error=error,
+            owner=None,
+            seconds=round(sum(each.get("seconds", 0) for each in every), 1),
+            peak_memory_gib=max(each.get("peak_memory_gib", 0) for each in every),
+            **steps,
+        )
+
+
+def _environment(backend, threads, gpu):
+    """Return the environment of a kernel: the backend must be known before keras is imported."""
+    environment = os.environ | {"KERAS_BACKEND": backend, "SRNB_HEADLESS": "1"}
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if threads:
+        environment |= {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    return environment
+
+
+def _lives(owner):
+    """Tell whether the process that noted itself as a run's owner is still there; of other machines we cannot know."""
+    if owner.get("host") != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(owner["pid"]).create_time() - owner["created"]) < 1
+    except psutil.NoSuchProcess:
+        return False

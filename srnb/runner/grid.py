@@ -1,0 +1,149 @@
+"""Runs with variations: many runs that each change something, one after the other or side by side on Dask workers.
+
+Every variation is a run with a folder of its own. DONE files are the memory: a second call skips what is done and goes
+on with what is not, from the first notebook that is not complete.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from srnb import runs
+from srnb.runner import chain, kernel
+
+
+def complete(run, *, workers=1, scheduler=None, timeout=None, echo=print):
+    """Bring a begun run to its end: its notebooks, its variations before the notebooks that compare, its report.
+
+    Returns the report's path. Raises kernel.Failure.
+    """
+    chain.reopen(run)
+    record = run.read()
+    comparing = [path.stem for path, cell in chain.notebooks(run).items() if "runs" in cell]
+    chain.execute(run, [stem for stem in record["notebooks"] if stem not in comparing], timeout=timeout, echo=echo)
+    compared = []
+    if record["grid"]:
+        with chain.recorded(run, "grid"):
+            begun = begin_variations(run)
+            execute(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=echo)
+        compared = [run.name, *(each.name for each in begun)]
+    chain.execute(run, comparing, compared=compared, timeout=timeout, echo=echo)
+    return chain.finish(run)
+
+
+def begin_variations(run):
+    """Return the runs <run>-<variation> of a run's grid; those that are not there yet are begun.
+
+    A variation starts at the last notebook that has a parameter `start_from` and does not come after the first that its
+    overrides concern; what lies before is taken from `run`. Notebooks that compare are left to `run`.
+    """
+    record = run.read()
+    steps = [(path, cell) for path, cell in chain.notebooks(run).items() if "runs" not in cell]
+    entries = [number for number, (_, cell) in enumerate(steps) if "start_from" in cell]
+    planned = {}
+    for variation, overrides in record["grid"]["variations"].items():
+        concerned = [number for number, (_, cell) in enumerate(steps) if overrides.keys() & cell.keys()]
+        first = max((each for each in entries if each <= min(concerned, default=0)), default=0)
+        origin = {"start_from": str(run.folder)} if first else {}
+        planned[variation] = [path for path, _ in steps[first:]], record["values"] | overrides | origin
+    return begin(
+        planned, results=run.folder.parent, prefix=run.name, backend=record["backend"], preset=record["preset"]
+    )
+
+
+def begin(planned, *, results, prefix, backend, preset):
+    """Return the runs <prefix>-<variation> of `planned` (variation -> notebooks, values), begun if they are not there.
+
+    Raises ValueError when one that is there has other parameters.
+    """
+    begun = []
+    for variation, (paths, values) in planned.items():
+        run = runs.Run(Path(results) / f"{prefix}-{variation}")
+        values = chain.settle(values, paths, results=results)
+        if run.read():
+            chain.require_same(run, chain.effective(paths, values))
+        else:
+            chain.begin(run.folder, paths, values=values, backend=backend, preset=preset, variation=variation)
+        begun.append(run)
+    return begun
+
+
+def execute(begun, *, workers=1, scheduler=None, timeout=None, echo=print):
+    """Complete those of the begun runs that are not done; raise kernel.Failure at the end if some failed.
+
+    workers: how many side by side, each on a Dask worker with its share of the cores, and a GPU if there are any.
+    scheduler: address of a Dask scheduler whose workers see the same files. A failing run does not stop the others.
+    """
+    waiting = [run for run in begun if not run.is_done]
+    for run in begun:
+        if run.is_done:
+            echo(f"{run.name} · done earlier")
+    if workers == 1 and not scheduler:
+        errors = {run.name: _attempt(str(run.folder), timeout=timeout, echo=echo) for run in waiting}
+    else:
+        errors = _on_dask(waiting, workers, scheduler, timeout)
+    failed = [f"{name}: {error}" for name, error in errors.items() if error]
+    if failed:
+        message = f"{len(failed)} of {len(begun)} runs failed: " + "; ".join(failed)
+        raise kernel.Failure({"notebook": "grid", "cell": None, "kind": "GridFailed", "message": message})
+
+
+def _attempt(folder, *, beside=1, timeout=None, echo=print):
+    """Complete one of `beside` variations that run at a time; return None, or the error. Raises KeyboardInterrupt."""
+    run = runs.Run(folder)
+    share = {"threads": max(1, runs.cores() // beside), "gpu": _gpu()} if beside > 1 else {}
+    try:
+        chain.reopen(run)
+        chain.execute(run, timeout=timeout, echo=echo, label=f"{run.name} ", **share)
+        chain.finish(run)
+    except kernel.Failure as failure:
+        if failure.record["kind"] == "Interrupted":
+            raise KeyboardInterrupt(failure.record["message"]) from failure
+        echo(f"{run.name} · {failure}")
+        return str(failure)
+    return None
+
+
+def _on_dask(waiting, workers, scheduler, timeout):
+    """Return run name -> error, None for a good end."""
+    from dask.distributed import Client, LocalCluster, as_completed
+
+    errors = {}
+    try:
+        with contextlib.ExitStack() as stack:
+            if not scheduler:
+                scheduler = stack.enter_context(
+                    LocalCluster(
+                        n_workers=min(workers, max(1, len(waiting))),
+                        threads_per_worker=1,
+                        memory_limit=0,  # the default kills a worker at 95 %
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        local_directory=stack.enter_context(tempfile.TemporaryDirectory()),
+                        silence_logs=logging.CRITICAL,
+                    )
+                )
+            client = stack.enter_context(Client(scheduler))
+            futures = [
+                client.submit(_attempt, str(run.folder), beside=workers, timeout=timeout, key=run.name, pure=False)
+                for run in waiting
+            ]
+            for future in as_completed(futures):
+                error = future.exception()
+                errors[future.key] = f"{type(error).__name__}: {error}" if error else future.result()
+    except BaseException:
+        for run in waiting:  # the workers are gone: what they ran was interrupted
+            chain.reopen(run)
+        raise
+    return errors
+
+
+def _gpu():
+    """Return the GPU of this Dask worker, by its number among the workers; None where there is no GPU."""
+    from dask.distributed import get_worker
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(number) for number in range(len(runs.machine()["gpus"]))]
+    return gpus[int(get_worker().name) % len(gpus)] if gpus else None

@@ -1,0 +1,214 @@
+"""One notebook in one kernel, by papermill, and an honest account of how it ended.
+
+papermill's own record of a killed, timed-out or interrupted notebook says that every cell completed, and an early
+sys.exit(0) counts as success. Here every end but the good one is a `Failure` that knows the cell, and the partial copy
+says the same. The kernel is a child of this process: when the process dies, the kernel notices and ends.
+"""
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from subprocess import STDOUT
+
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.sign import NotebookNotary
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import raise_for_execution_errors
+from traitlets.config import Config
+
+from srnb import progress, runs
+
+SILENCE = 20  # seconds without a line after which the terminal is told that a cell is still at work
+
+
+class Failure(Exception):
+    """A notebook did not come to its end.
+
+    record: notebook, cell (its number, as in `In [7]`; None before the first), cell_id, source (the cell's first line),
+    kind (the exception's name, or KernelDied, Timeout, EarlyExit, Interrupted) and message.
+    """
+
+    def __init__(self, record):
+        where = record["notebook"] + (f", cell {record['cell']}" if record["cell"] else "")
+        lines = record["message"].splitlines()
+        lines = [*lines[:5], f"… and {len(lines) - 5} lines more in run.json"] if len(lines) > 6 else lines
+        super().__init__("\n  ".join([f"{where}: {record['kind']}: {''.join(lines[:1])}", *lines[1:]]))
+        self.record = record
+
+
+class EarlyExit(Exception):
+    """A cell called sys.exit(0)."""
+
+
+def run(path, copy, parameters, *, environment, watch, timeout=None):
+    """Run a notebook with `parameters` injected and write the executed copy, signed so that Jupyter shows its widgets.
+
+    While it runs, the copy is called `<name>.running.ipynb`. The kernel gets `environment` and stands in the notebook's
+    folder; `watch` hears what it prints. timeout: seconds that a cell may take. Raises Failure, also on Ctrl-C.
+    """
+    running = runs.running_name(copy)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    running.unlink(missing_ok=True)
+    # a socket's path may have 107 characters, and parallel runs must not share one
+    sockets = Path(tempfile.mkdtemp(prefix="srnb-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp"))
+    words = (sockets / "words").open("w+", encoding="utf-8", errors="replace")
+    try:
+        node = papermill.execute_notebook(
+            str(path),
+            str(running),
+            parameters,
+            engine_name="srnb",
+            progress_bar=False,
+            autosave_cell_every=5,
+            config=Config(
+                {"KernelManager": {"transport": "ipc", "ip": str(sockets / "k")}} if os.name == "posix" else {}
+            ),
+            kernel={"env": environment, "cwd": str(path.parent), "stdout": words, "stderr": STDOUT},
+            watch=watch,
+            cell_timeout=timeout,
+        )
+        if node.metadata.papermill.exception:
+            raise EarlyExit
+    except (Exception, KeyboardInterrupt) as error:
+        raise Failure({"notebook": path.stem, **_explain(running, error, timeout, words)}) from error
+    finally:
+        watch.stop()
+        if running.is_file():
+            NotebookNotary().sign(nbformat.read(running, 4))
+            running.replace(copy)
+        words.close()
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+class Watch:
+    """Pass on what a kernel prints, line by line; sample its memory; say so when a silent cell is still at work."""
+
+    def __init__(self, label, echo):
+        self.peak = 0  # bytes resident, of the kernel and its children
+        self._label, self._echo, self._text = label, echo, ""
+        self._heard, self._stopped = time.monotonic(), threading.Event()
+        self._thread = None
+
+    def see(self, notebook, client):
+        """Begin: `client` is about to run `notebook`, whose metadata says which cell runs."""
+        self._thread = threading.Thread(target=self._look, args=(notebook, client), daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        self._stopped.set()
+        if self._thread:
+            self._thread.join()
+        self.write("\n")
+
+    def write(self, text):
+        *lines, self._text = (self._text + text).replace("\r", "\n").split("\n")
+        for line in filter(str.strip, lines):
+            self._say(line)
+
+    def flush(self):
+        """Lines are passed on as they come; papermill asks for a file."""
+
+    def _say(self, line):
+        self._heard = time.monotonic()
+        self._echo(f"{self._label} │ {line}")
+
+    def _look(self, notebook, client):
+        while not self._stopped.wait(0.25):
+            with suppress(psutil.Error, AttributeError):  # no process yet, or no longer
+                kernel = psutil.Process(client.km.provisioner.pid)
+                used = sum(each.memory_info().rss for each in [kernel, *kernel.children(recursive=True)])
+                self.peak = max(self.peak, used)
+            if time.monotonic() - self._heard > SILENCE:
+                number, cell = _current(notebook)
+                first = cell.source.split("\n")[0] if cell else "the kernel starts"
+                self._say(f"cell {number} still at work: {first}" if cell else first)
+
+
+class Engine(NBClientEngine):
+    """papermill's engine, with the kernel's environment, folder and process in our hands."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, kernel, watch, cell_timeout, config, **_):
+        quiet = logging.getLogger("srnb.kernel")  # what nbclient logs comes back as an exception, too
+        quiet.setLevel(logging.CRITICAL + 1)
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            timeout=cell_timeout,
+            startup_timeout=120,
+            extra_arguments=["--IPKernelApp.capture_fd_output=False"],  # what C libraries mutter is no cell's output
+            stdout_file=watch,
+            stderr_file=watch,
+            config=config,
+            log=quiet,
+        )
+        watch.see(nb_man.nb, client)
+        return client.execute(**kernel)
+
+
+papermill_engines.register("srnb", Engine)
+
+
+def _explain(copy, error, timeout, words):
+    """Return the record of a failure and mark its cell in the partial copy, as papermill does for exceptions only."""
+    if isinstance(error, PapermillExecutionError):
+        kind, message = error.ename, error.evalue
+    elif isinstance(error, DeadKernelError):
+        kind, message = "KernelDied", "the kernel's process ended: out of memory, killed, or os._exit" + _last(words)
+    elif isinstance(error, CellTimeoutError):
+        kind, message = "Timeout", f"the cell took longer than {progress.duration(timeout)}"
+    elif isinstance(error, EarlyExit):
+        kind, message = "EarlyExit", "sys.exit ended the notebook before its last cell"
+    elif isinstance(error, KeyboardInterrupt):
+        kind, message = "Interrupted", str(error) or "Ctrl-C"
+    else:
+        kind, message = type(error).__name__, str(error) + _last(words)
+    record = {"cell": None, "cell_id": None, "source": None, "kind": kind, "message": message}
+    if not copy.is_file():
+        return record
+    notebook = nbformat.read(copy, 4)
+    number, cell = _current(notebook, begun=True)
+    if cell is None:
+        return record
+    record |= {"cell": number, "cell_id": cell.id, "source": cell.source.split("\n")[0]}
+    if not isinstance(error, PapermillExecutionError):
+        following = notebook.cells[notebook.cells.index(cell) + 1 :]
+        for each in following:
+            each.metadata.papermill.status = "pending"
+        cell.metadata.papermill |= {"status": "failed", "exception": True}
+        cell.execution_count, notebook.metadata.papermill.exception = number, True
+        cell.outputs.append(
+            nbformat.v4.new_output("error", ename=kind, evalue=message, traceback=[f"{kind}: {message}"])
+        )
+        with suppress(PapermillExecutionError):  # it puts its red note above the cell and at the top
+            raise_for_execution_errors(notebook, str(copy))
+    return record
+
+
+def _last(words):
+    """Return the last line that a kernel's process itself wrote, which no cell shows; greetings are left out."""
+    words.seek(0)
+    said = [line.strip() for line in words if line.strip() and not re.match(r"[IW]\d{4} |WARNING: All log", line)]
+    return f"\nIts last words: {said[-1]}" if said else ""
+
+
+def _current(notebook, *, begun=False):
+    """Return number and node of the code cell that runs, or of the last one that was begun; None when there is none."""
+    found = None, None
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for number, cell in enumerate(cells, start=1):
+        state = cell.metadata.get("papermill", {})
+        if state.get("start_time") if begun else state.get("status") == "running":
+            found = number, cell
+    return found

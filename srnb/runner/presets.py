@@ -1,0 +1,169 @@
+"""What notebooks can be told: their parameters cells, the preset files that fill them, and the check between the two.
+
+papermill injects whatever it is given, so a misspelt name or the text "false" would pass unnoticed. Here every name and
+type is checked against the parameters cells before a kernel starts. Cells are read with `ast`: papermill's own
+`inspect_notebook` leaves out lines whose comment holds an equals sign.
+"""
+
+import ast
+import difflib
+import math
+import re
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from srnb import checkout
+from srnb.checkout import NOTEBOOKS
+
+RUNNER = {  # parameters that the runner fills by itself -> how its user says it
+    "run_folder": "--run and --results name the run's folder",
+    "resume": "--resume RUN goes on with a run",
+    "runs": "--grid names the runs to compare with",
+}
+
+
+def notebooks(names=(), *, folder=NOTEBOOKS):
+    """Return the paths of notebooks by number ("02"), stem or file name, in order; all numbered ones without names."""
+    known = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not known:
+        raise FileNotFoundError(f"there must be notebooks named like 01_data.ipynb. Received: {folder}")
+    chosen = []
+    for name in names:
+        found = [path for path in known if name in (path.stem[:2], path.stem, path.name)]
+        if not found:
+            stems = [path.stem for path in known]
+            raise ValueError(f"a notebook must be one of {', '.join(stems)}, or its number. Received: {name}")
+        chosen += found
+    return sorted(set(chosen)) or known
+
+
+def parameters(notebook):
+    """Return name -> default value of the cell tagged `parameters`. Raises ValueError unless all are flat literals."""
+    cells = nbformat.read(notebook, 4).cells
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise ValueError(f"a notebook must have one cell tagged `parameters`. Received: {len(tagged)} in {notebook}")
+    found = {}
+    for statement in ast.parse(tagged[0]).body:
+        try:
+            (target,) = statement.targets
+            found[target.id] = ast.literal_eval(statement.value)
+        except (AttributeError, ValueError):
+            raise ValueError(
+                "the parameters cell must hold lines `name = literal` only. "
+                f"Received: {ast.unparse(statement)!r} in {notebook}"
+            ) from None
+    return found
+
+
+def read(name, *, folder=NOTEBOOKS):
+    """Return a preset, name -> value, by the name of a file in notebooks/presets or by path."""
+    return _read_yaml(name, checkout.presets(folder), "preset")
+
+
+def read_grid(name, *, folder=NOTEBOOKS):
+    """Return variation -> overrides of a grid, by the name of a file in notebooks/presets/grids or by path.
+
+    The entry `common` of the file is not a variation: its overrides hold for all of them.
+    """
+    grid = _read_yaml(name, checkout.grids(folder), "grid")
+    for variation, overrides in grid.items():
+        if not isinstance(overrides, dict | None) or not re.fullmatch(r"[A-Za-z][\w-]*", variation):
+            raise ValueError(
+                "a grid must be lines `variation: {parameter: value}`. "
+                f"Received: {variation}: {overrides!r} in {name}"
+            )
+    common = grid.pop("common", None) or {}
+    if not grid:
+        raise ValueError(f"a grid must hold at least one variation. Received: {name}")
+    return {variation: common | (overrides or {}) for variation, overrides in grid.items()}
+
+
+def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOKS):
+    """Return the checked values that notebooks will be given: the preset's, then `overrides` (pairs of name and text).
+
+    variation: overrides of a grid instead, which may concern notebooks that do not run.
+    """
+    chain = {path: parameters(path) for path in paths}
+    others = {path: parameters(path) for path in notebooks(folder=folder) if path not in chain}
+    values = check(read(preset, folder=folder), chain=chain, others=others, strict=False) if preset else {}
+    values |= check(dict(overrides), chain=chain, others=others)
+    return values | check(variation or {}, chain=chain, others=others, strict=False)
+
+
+def check(values, *, chain, others, strict=True):
+    """Return `values` (name -> text or value) with the types that the parameters cells declare.
+
+    chain, others: notebook -> its parameters, for the notebooks that will run and for those beside them. A preset
+    serves all of them; `strict` refuses what only `others` have. Raises ValueError that lists every problem.
+    """
+    declared = {name: default for cells in (others, chain) for cell in cells.values() for name, default in cell.items()}
+    running = {name for cell in chain.values() for name in cell}
+    typed, problems = {}, []
+    for name, value in values.items():
+        if name in RUNNER:
+            problems.append(f"{name} is filled by the runner: {RUNNER[name]}")
+        elif name not in declared:
+            near = difflib.get_close_matches(name, declared, n=3)
+            problems.append(f"no notebook has a parameter {name}" + f"; did you mean {' or '.join(near)}?" * bool(near))
+        elif strict and name not in running:
+            problems.append(f"{name} is a parameter of notebooks that are not to run")
+        else:
+            try:
+                typed[name] = cast(value, declared[name])
+            except ValueError as error:
+                problems.append(f"{name} {error}")
+    if problems:
+        raise ValueError("every parameter must be known and of its type. Received:\n  " + "\n  ".join(problems))
+    return typed
+
+
+def cast(value, default):
+    """Return `value` as the type of `default`; text is read as on a command line. Raises ValueError."""
+    kind = type(default)
+    wrong = ValueError(f"must be {_NAMES.get(kind, kind.__name__)}. Received: {value!r}")
+    if kind is str or kind not in _NAMES:
+        if not isinstance(value, kind):
+            raise wrong
+        return value
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in ("true", "false"):
+            raise wrong
+        return str(value).lower() == "true"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise wrong
+    if kind is int and not isinstance(value, float):
+        try:
+            return int(value)
+        except ValueError:
+            pass  # 1e6 is whole too
+    try:  # text too: YAML 1.1 reads 1e-4 as text
+        number = float(value)
+    except ValueError:
+        raise wrong from None
+    if not math.isfinite(number) or (kind is int and not number.is_integer()):
+        raise wrong
+    return kind(number)
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _read_yaml(name, folder, kind):
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(each.stem for each in folder.glob("*.yaml"))
+        raise FileNotFoundError(
+            f"a {kind} must be one of {', '.join(names) or 'none yet'}, or a file. Received: {name}"
+        )
+    try:
+        values = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"a {kind} must be YAML. Received: {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"a {kind} must be lines `name: value`. Received: {path}")
+    return {str(name): value for name, value in values.items()}

@@ -1,0 +1,11 @@
+"""One way to train, for both stages.
+
+trainer       one step, one loop, one resume; `Trainer`, `rehearse` and the `pictures` that it kept
+optimizers    Adam, its schedules and precision, by name
+checkpoints   every variable of a training in one file
+symptoms      what goes wrong in adversarial training, read from the log
+"""
+
+from srnb.training.trainer import Trainer, pictures, rehearse
+
+__all__ = ["Trainer", "pictures", "rehearse"]

@@ -1,0 +1,337 @@
+"""One trainer for both stages: pretraining is the generator's objective without a discriminator.
+
+The generator moves first and its output, detached, goes to the discriminator: one generator forward pass per step.
+Data is a function of the step, so a checkpoint needs only variables: networks, their average, optimizers, step, and
+what terms of the loss remember.
+"""
+
+import itertools
+import math
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from srnb import backend, losses, progress
+from srnb.data import images
+from srnb.evaluation.metrics import METRICS
+from srnb.models import save_weights
+from srnb.training import checkpoints, symptoms
+
+# logged, but no news for a progress line
+UNSEEN = ("learning_rate", "images_per_second", "real_logit", "fake_logit", "colour_drift", "loss_scale", "notice")
+
+
+class Trainer:
+    """Train a generator on `terms`, and against a discriminator if there is one.
+
+    terms: name -> (weight, function); a function takes `(hr, sr)` and returns a scalar (see `losses`). One that carries
+        state lists it in `.variables` and may assign it when called, which is once per update.
+    adversarial: (weight, function of logits), required with a discriminator.
+    discriminator_terms: as `terms`, added to the discriminator's side of the adversarial loss (a gradient penalty).
+    discriminator_steps: the generator moves at every n-th step only, the discriminator at each; every step has a batch
+        of its own. 5 is what Wasserstein critics are given.
+    frozen: networks inside the terms (feature networks), so that no backend bakes their weights into the program.
+    ema_decay: `average`, a second generator, follows as decay * average + (1 - decay) * generator, moving statistics
+        of BatchNorm included; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
+    jit_compile: XLA on TensorFlow, see `backend.compile_step`.
+    parameters: flat dict of what a resumed training must share with the interrupted one; stored in checkpoints.
+
+    Two optimizers, so that the players can have two rates (TTUR); clipping, accumulation of gradients and loss scales
+    are the optimizers' (see `optimizers.adam`). Losses are computed in float32 whatever the networks compute in.
+    """
+
+    def __init__(
+        self,
+        generator,
+        *,
+        terms,
+        generator_optimizer,
+        discriminator=None,
+        adversarial=None,
+        discriminator_optimizer=None,
+        discriminator_terms=None,
+        discriminator_steps=1,
+        frozen=(),
+        ema_decay=0.999,
+        jit_compile=None,
+        parameters=None,
+    ):
+        together = [discriminator is None, adversarial is None, discriminator_optimizer is None]
+        if any(together) != all(together):
+            raise ValueError(
+                "discriminator, adversarial and discriminator_optimizer must be given together. "
+                f"Received: {discriminator}, {adversarial}, {discriminator_optimizer}"
+            )
+        if discriminator is None and (discriminator_terms or discriminator_steps != 1):
+            raise ValueError(
+                "discriminator_terms and discriminator_steps must come with a discriminator. Received: none"
+            )
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"ema_decay must be in [0, 1). Received: {ema_decay}")
+        if discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1. Received: {discriminator_steps}")
+        self.generator, self.discriminator = generator, discriminator
+        self.terms, self.adversarial, self.ema_decay = dict(terms), adversarial, ema_decay
+        self.discriminator_terms, self.discriminator_steps = dict(discriminator_terms or {}), discriminator_steps
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.average = keras.models.clone_model(generator)
+        for average, variable in zip(self.average.variables, generator.variables, strict=True):
+            average.assign(ops.copy(variable))  # JAX may not be given one buffer twice
+        self.parameters = dict(parameters or {})
+        self.iterations = keras.Variable(0, dtype="int32", trainable=False, name="iterations")
+
+        generator_optimizer.build(generator.trainable_variables)
+        self.state = [self.iterations, *generator.variables, *self.average.variables, *generator_optimizer.variables]
+        if discriminator is not None:
+            discriminator_optimizer.build(discriminator.trainable_variables)
+            self.state += [*discriminator.variables, *discriminator_optimizer.variables]
+        for _, term in [*self.terms.values(), *self.discriminator_terms.values()]:
+            self.state += getattr(term, "variables", [])
+        self._all_variables = self.state + [variable for network in frozen for variable in network.variables]
+        self._compiled_step = backend.compile_step(self._step, self._all_variables, split=True, jit_compile=jit_compile)
+
+    def _step(self, lr, hr, generator_moves=True):
+        logs = {}
+        if generator_moves:
+            learning_rate = ops.convert_to_tensor(self.generator_optimizer.learning_rate)  # of this step, so read first
+            sr, logs = backend.minimize(
+                lambda: self._generator_objective(lr, hr), self.generator, self.generator_optimizer, self._all_variables
+            )
+            logs["learning_rate"] = learning_rate
+            if hasattr(self.generator_optimizer, "dynamic_scale"):
+                logs["loss_scale"] = ops.convert_to_tensor(self.generator_optimizer.dynamic_scale)
+            for average, variable in zip(self.average.variables, self.generator.variables, strict=True):
+                if "float" in variable.dtype:
+                    average.assign(self.ema_decay * average + (1 - self.ema_decay) * variable)
+                else:  # counters of random generators
+                    average.assign(variable)
+        else:
+            sr = ops.cast(self.generator(lr, training=True), "float32")
+        if self.discriminator is not None:
+            logs |= backend.minimize(
+                lambda: self._discriminator_objective(hr, ops.stop_gradient(sr)),
+                self.discriminator,
+                self.discriminator_optimizer,
+                self._all_variables,
+            )
+        self.iterations.assign_add(1)
+        return logs
+
+    def _generator_objective(self, lr, hr):
+        sr = ops.cast(self.generator(lr, training=True), "float32")
+        logs = {name: loss(hr, sr) for name, (_, loss) in self.terms.items()}
+        total = sum(weight * logs[name] for name, (weight, _) in self.terms.items())
+        if self.discriminator is not None:
+            weight, loss = self.adversarial
+            # batch statistics as in the discriminator's own step, but its moving statistics stay as they are
+            kept = [ops.copy(variable) for variable in self.discriminator.non_trainable_variables]
+            fake_logits = self._logits(sr)
+            # only a relativistic generator reads the real logits; the others are spared the pass
+            real_logits = self._logits(hr) if loss in losses.RELATIVISTIC else fake_logits
+            for variable, value in zip(self.discriminator.non_trainable_variables, kept, strict=True):
+                variable.assign(value)
+            logs["adversarial"] = loss(real_logits, fake_logits)[0]
+            total = total + weight * logs["adversarial"]
+        logs["colour_drift"] = ops.max(ops.abs(ops.mean(sr - hr, axis=(0, 1, 2))))
+        return total, (sr, logs)
+
+    def _discriminator_objective(self, hr, sr):
+        real_logits, fake_logits = self._logits(hr), self._logits(sr)
+        loss = self.adversarial[1](real_logits, fake_logits)[1]
+        logs = {name: term(hr, sr) for name, (_, term) in self.discriminator_terms.items()}
+        total = loss + sum(weight * logs[name] for name, (weight, _) in self.discriminator_terms.items())
+        means = {"real_logit": ops.mean(real_logits), "fake_logit": ops.mean(fake_logits)}
+        return total, {"discriminator": loss} | logs | means
+
+    def _logits(self, images):
+        return ops.cast(self.discriminator(images, training=True), "float32")
+
+    @property
+    def step(self):
+        """Number of steps made so far."""
+        self.sync()
+        return int(np.asarray(self.iterations.value))
+
+    def fit(
+        self,
+        batches,
+        *,
+        steps,
+        run,
+        stage,
+        log_every=50,
+        validate=None,
+        picture=None,
+        validate_every=500,
+        best=None,
+        checkpoint_every=500,
+        callbacks=(),
+    ):
+        """Train up to step number `steps`; a trainer that has been restored goes on from its step.
+
+        batches: function of the first step that yields (lr, hr), as `patches.Patches.stream`.
+        run: `runs.Run` that receives log lines and checkpoints, under the name `stage`.
+        validate: function of the averaged generator that returns named numbers, called every `validate_every` steps.
+        picture: function of the averaged generator that returns an image to keep at the same times, for a look at how
+            it came about: figures/<stage>-<step>.png.
+        best: metric among those of `validate` whose best weights are kept as weights/<stage>-best.weights.h5. Chosen on
+            the photographs that are validated on, so no fair number of theirs.
+        callbacks: Keras callbacks; their epoch is the stretch between two log lines.
+        Symptoms of a game gone wrong are logged as `notice` and shown, see `symptoms`.
+        Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays.
+        """
+        if checkpoint_every % log_every or validate_every % log_every:
+            raise ValueError(
+                "checkpoint_every and validate_every must be multiples of log_every, so that a resumed log equals an "
+                f"unbroken one. Received: {checkpoint_every}, {validate_every} and {log_every}"
+            )
+        first, record = self.step, {}
+        history = _rewind(run, stage, first)
+        record_best = _Best(best, run, stage, history)
+        watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
+        self.generator.stop_training = False
+        self.generator.optimizer = self.generator_optimizer  # TensorBoard and others look for the rate there
+        watchers.on_train_begin()
+        if backend.accelerator():
+            run.update(device=backend.accelerator())
+        with progress.Progress(steps, stage, start=first) as bar:
+            pending, started = [], time.perf_counter()
+            for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
+                watchers.on_train_batch_begin(step)
+                moves = (
+                    {} if self.discriminator_steps == 1 else {"generator_moves": not step % self.discriminator_steps}
+                )
+                pending.append((step, self._compiled_step(lr, hr, **moves)))
+                watchers.on_train_batch_end(step)
+                bar.update(step, **{name: value for name, value in record.items() if name not in UNSEEN})
+                if step % log_every and step < steps:
+                    continue
+                record = _mean_of(pending)
+                seconds = time.perf_counter() - started
+                record["images_per_second"] = round(len(pending) * len(lr) / seconds, 2)
+                if step % validate_every == 0 or step == steps:
+                    self.sync()
+                    measured = validate(self.average) if validate else {}
+                    record |= {f"validation_{name}": value for name, value in measured.items()}
+                    record_best(step, measured, self.average)
+                    if picture:
+                        images.write(run.figures / f"{stage}-{step:08d}.png", picture(self.average))
+                history = [*history, record][-symptoms.LINES - 1 :]
+                notices = symptoms.find(history, loss=self.adversarial and self.adversarial[1])
+                if notices:
+                    record["notice"] = "; ".join(notices)
+                    print(f"{stage} {step}: {record['notice']}", flush=True)
+                run.log({"stage": stage, "step": step, **record})
+                if step % checkpoint_every == 0 or step == steps:
+                    self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
+                    for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
+                        path.unlink()
+                if callbacks:  # they may read the optimizer
+                    self.sync()
+                watchers.on_epoch_end(step // log_every, record)
+                if self.generator.stop_training:
+                    break
+                pending, started = [], time.perf_counter()
+        self.sync()
+        watchers.on_train_end()
+        del self.generator.optimizer  # Keras would write it into weight files
+
+    def sync(self):
+        """Bring the networks' variables up to date; `fit` does it before validation, checkpoints and its end."""
+        self._compiled_step.sync()
+
+    def save(self, path):
+        """Write every variable of both networks, average, optimizers and the step: all that a resume needs."""
+        self.sync()
+        checkpoints.save(path, self.state, self.parameters)
+
+    def restore(self, path):
+        """Read a checkpoint that `save` wrote. Raises ValueError if it is damaged or from another training."""
+        self.sync()
+        checkpoints.restore(path, self.state, self.parameters)
+
+    def resume(self, run, stage):
+        """Restore the newest checkpoint of `stage` in the run's folder, if there is one; `fit` goes on from there."""
+        paths = checkpoints.kept(run.checkpoints, stage)
+        if not paths:
+            return
+        try:
+            self.restore(paths[-1])
+        except ValueError as error:
+            earlier = f"; delete it to go on from {paths[-2].name}" if paths[1:] else ""
+            raise ValueError(f"{error}{earlier}") from None
+
+
+def rehearse(trainer, batches, *, steps, limit=math.inf):
+    """Make some steps without a run and return what was logged: a frame with a row per step.
+
+    It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
+    schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
+    """
+    rows, totals = [], []
+    for lr, hr in itertools.islice(batches(0), steps):
+        rows.append({name: float(value) for name, value in trainer._compiled_step(lr, hr).items()})
+        totals.append(sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items()))
+        if not math.isfinite(totals[-1]) or totals[-1] > limit * min(totals):
+            break
+    trainer.sync()
+    return pd.DataFrame(rows)
+
+
+def pictures(run, stage, *, count=5):
+    """Return up to `count` of the pictures that `fit` kept, evenly over the steps, with the last: name -> image."""
+    paths = checkpoints.kept(run.figures, stage, "png")
+    chosen = sorted({round(index) for index in np.linspace(0, len(paths) - 1, min(count, len(paths)))})
+    return {f"step {int(paths[index].stem[-8:])}": images.read(paths[index]) for index in chosen}
+
+
+class _Best:
+    """Keeps the weights of the best validation so far."""
+
+    def __init__(self, metric, run, stage, history):
+        self.metric, self.run, self.stage = metric, run, stage
+        self.path = run.weights / f"{stage}-best.weights.h5"
+        sign = -1 if metric and METRICS[metric].direction == "lower" else 1
+        self.rank = lambda value: sign * value
+        values = [record[f"validation_{metric}"] for record in history if f"validation_{metric}" in record]
+        self.value = max(values, key=self.rank, default=None)
+        if self.value is None:
+            self.path.unlink(missing_ok=True)  # of an earlier training in this folder
+
+    def __call__(self, step, measured, network):
+        if not self.metric:
+            return
+        if self.metric not in measured:
+            raise ValueError(f"best must be one of {', '.join(measured)}. Received: {self.metric}")
+        if self.value is None or self.rank(measured[self.metric]) > self.rank(self.value):
+            self.value = measured[self.metric]
+            save_weights(network, self.path)
+            entry = {"metric": self.metric, "value": self.value, "step": step}
+            self.run.update(best=self.run.read().get("best", {}) | {self.stage: entry})
+
+
+def _rewind(run, stage, step):
+    """Forget what an earlier training of this folder did after `step`; return the log records of what it did before."""
+    run.truncate_log(stage, step)
+    for folder, suffix in ((run.checkpoints, "safetensors"), (run.figures, "png")):
+        for path in checkpoints.kept(folder, stage, suffix):
+            if path.stem > f"{stage}-{step:08d}":
+                path.unlink()
+    log = run.read_log()
+    if log.empty:
+        return []
+    return [row.dropna().to_dict() for _, row in log[log["stage"] == stage].iterrows()]
+
+
+def _mean_of(pending):
+    """Mean of each logged value over some steps; raises at the first that is not finite."""
+    steps = [(step, {name: float(value) for name, value in logs.items()}) for step, logs in pending]
+    for step, values in steps:
+        broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            raise FloatingPointError(f"every loss must stay finite. Received at step {step}: {', '.join(broken)}")
+    names = {name: None for _, values in steps for name in values}  # the generator's are missing where it stood still
+    return {name: float(np.mean([values[name] for _, values in steps if name in values])) for name in names}

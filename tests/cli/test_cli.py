@@ -1,0 +1,121 @@
+"""The command says in one line what is wrong, before any kernel starts, and ends with a code that a script can read."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from srnb import cli, runs
+from srnb.runner import chain, presets
+
+
+def srnb(*arguments):
+    result = CliRunner().invoke(cli.main, [str(each) for each in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def commands(group, names=()):
+    for name, command in group.commands.items():
+        yield (*names, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*names, name))
+
+
+@pytest.mark.parametrize(("names", "command"), list(commands(cli.main)), ids=lambda each: str(each))
+def test_help_teaches(names, command):
+    result = srnb(*names, "--help")
+    assert result.exit_code == 0 and len(command.help.strip()) > 40
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    assert max(map(len, result.output.splitlines())) <= 110
+
+
+def test_help_shows_every_command():
+    result = srnb("--help")
+    assert all(f"  {name}" in result.output for name in cli.main.commands) and "srnb run --resume" in result.output
+
+
+REFUSED = {
+    "preset": (["run", "--preset", "smok"], "a preset must be one of"),
+    "notebook": (["run", "09"], "a notebook must be one of 01_data"),
+    "name": (["run", "-p", "stepps", "5"], "no notebook has a parameter stepps; did you mean steps"),
+    "type": (["run", "-p", "steps", "many"], "steps must be a whole number. Received: 'many'"),
+    "not to run": (["run", "01", "-p", "gan_steps", "5"], "gan_steps is a parameter of notebooks that are not to run"),
+    "resume": (["run", "--resume", "nothing"], "a run must be one of none yet, or a folder. Received: nothing"),
+    "resume and more": (["run", "02", "--resume", "nothing"], "--resume must stand without notebooks"),
+    "data": (["run", "-p", "dataset_folder", "/no/photographs"], "Received: '/no/photographs'"),
+    "set": (["run", "-p", "dataset", "Set55"], "Set55"),
+    "grid": (["run", "--grid", "losess"], "a grid must be one of"),
+    "grid alone": (["grid", "losess"], "a grid must be one of"),
+    "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),
+    "report": (["report", "nothing"], "a run must be one of none yet"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_anything_is_written(tmp_path, case):
+    arguments, message = REFUSED[case]
+    result = srnb(*arguments, "--results", tmp_path / "results")
+    assert result.exit_code == 1 and message in result.output
+    assert result.output.startswith("Error: ") and "Traceback" not in result.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_empty_folder_of_photographs(tmp_path):
+    result = srnb("run", "-p", "dataset_folder", tmp_path, "--results", tmp_path / "results")
+    assert result.exit_code == 1 and "must hold image files" in result.output and not (tmp_path / "results").exists()
+
+
+def test_results_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    result = srnb("run", "--preset", "smoke", "--results", tmp_path / "file" / "results")
+    assert result.exit_code == 1 and result.output == f"Error: Not a directory: {tmp_path / 'file' / 'results'}\n"
+
+
+def test_backend_of_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    result = srnb("run", "--results", tmp_path)
+    assert result.exit_code == 1 and "KERAS_BACKEND must be tensorflow or jax. Received: torch" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def begun(tmp_path):
+    paths = presets.notebooks(("01", "02"))
+    folder = chain.new_folder(tmp_path, "mine")
+    return chain.begin(folder, paths, values={"steps": 7, "seed": 1}, backend="jax", preset="sample")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "steps", "8"], "02_pretrain: steps is 7 in the run, 8 asked for"),
+        (["--backend", "tensorflow"], "a run must go on with its backend, jax. Received: tensorflow"),
+    ],
+)
+def test_resume_refuses_what_differs(begun, arguments, message):
+    result = srnb("run", "--resume", "mine", *arguments, "--results", begun.folder.parent)
+    assert result.exit_code == 1 and message in result.output
+    assert begun.read()["status"] == "pending"
+
+
+def test_an_existing_name_is_not_overwritten(begun):
+    result = srnb("run", "--run", "mine", "--results", begun.folder.parent)
+    assert result.exit_code == 1 and "--run must be a new name, or use --resume mine" in result.output
+
+
+def test_a_run_that_is_done_stays(begun):
+    chain.finish(begun)
+    result = srnb("run", "--resume", begun.folder)
+    assert result.exit_code == 0 and "mine is done already" in result.output
+    assert str(begun.folder / "report" / "index.html") in result.output
+
+
+def test_runs_and_report(begun):
+    results = begun.folder.parent
+    runs.Run(results / "other").update(status="failed", notebooks={})
+    listed = srnb("runs", "--results", results)
+    assert listed.exit_code == 0 and "mine" in listed.output and "failed" in listed.output
+    assert (results / "runs.csv").is_file() and (results / "index.html").is_file()
+    shown = srnb("report", "mine", "--results", results)
+    assert shown.output.strip() == str(begun.folder / "report" / "index.html")
+    assert "no runs" in srnb("runs", "--results", results / "none").output

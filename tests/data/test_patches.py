@@ -1,0 +1,270 @@
+"""Shards and batches: what a batch is made of, that only (seed, step) decides it, that memory stays bounded."""
+
+import io
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+from srnb.data import degrade, images, patches, resize
+
+
+def photographs(folder, sizes, seed=0):
+    generator = np.random.default_rng(seed)
+    paths = []
+    for i, size in enumerate(sizes):
+        smooth = resize.imresize(generator.random((max(size[0] // 4, 2), max(size[1] // 4, 2), 3)), 4)
+        paths.append(folder / f"{i}.png")
+        images.write(paths[-1], resize.imresize(smooth, 2)[: size[0], : size[1]])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Five photographs of odd sizes, with LR prepared for x4."""
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = photographs(folder, [(61, 83), (64, 50), (97, 48), (55, 55), (120, 71)])
+    return patches.prepare(paths, folder / "shards", scale=4)
+
+
+def make(shards, **options):
+    return patches.Patches(shards, **{"patch_size": 32, "scale": 4, "batch_size": 6, "seed": 3, **options})
+
+
+def levels(batch):
+    """The 8-bit levels that a float batch stands for."""
+    np.testing.assert_allclose(batch * 255, np.rint(batch * 255), atol=1e-4)
+    return images.to_uint8(batch)
+
+
+def test_shapes_and_ranges(shards):
+    lr, hr = make(shards).batch(0)
+    assert lr.shape == (6, 8, 8, 3) and hr.shape == (6, 32, 32, 3)
+    assert lr.dtype == hr.dtype == np.float32
+    assert min(lr.min(), hr.min()) >= 0 and max(lr.max(), hr.max()) <= 1
+
+
+def test_batch_is_a_function_of_seed_and_step(shards):
+    source, twin = make(shards), make(shards)
+    for step in (5, 0, 70):
+        for first, second in zip(source.batch(step), twin.batch(step), strict=True):
+            np.testing.assert_array_equal(first, second)
+    assert (source.batch(0)[1] != source.batch(1)[1]).any()
+    assert (source.batch(0)[1] != make(shards, seed=4).batch(0)[1]).any()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_stream_is_the_same_with_any_number_of_workers_and_from_any_step(shards, workers):
+    source = make(shards)
+    stream = source.stream(workers=workers)
+    for step in range(8):
+        for found, expected in zip(next(stream), source.batch(step), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    stream.close()
+    resumed = source.stream(8, workers=workers)
+    np.testing.assert_array_equal(next(resumed)[0], source.batch(8)[0])
+    resumed.close()
+
+
+def test_every_epoch_takes_each_photograph_once(shards):
+    source = make(shards, batch_size=5)
+    seen = []
+    source._crop = lambda entry, *rest: seen.append(entry["name"]) or np.zeros((48, 48), patches.PIXEL)
+    for step in range(4):
+        source.batch(step)
+    epochs = [tuple(seen[i : i + 5]) for i in range(0, 20, 5)]
+    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
+    assert len(set(seen)) == 5 and len(set(epochs)) > 1
+
+
+@pytest.mark.parametrize("degradation", ["bicubic", "blur-bicubic"])
+def test_lr_is_the_patch_of_the_whole_pictures_lr(tmp_path, degradation):
+    """Thanks to the margin: no border of the patch shows in LR."""
+    (path,) = photographs(tmp_path, [(96, 80)])
+    source = make(patches.prepare([path], tmp_path / "shards"), augment=(), degradation=degradation)
+    whole = images.to_uint8(images.read(path))
+    checked = 0
+    for step in range(8):
+        for lr, hr in zip(*map(levels, source.batch(step)), strict=True):
+            top, left = _place(whole, hr)
+            if degradation == "blur-bicubic" and not (12 <= top <= 50 and 12 <= left <= 34):
+                continue  # 4 sigma reach further than the margin: within a level of it
+            aligned = whole[top % 4 : 96 - (-top) % 4, left % 4 : 80 - (-left) % 4]
+            expected = degrade.degrade(resize.crop_to_multiple(aligned, 4), scale=4, name=degradation)
+            expected = expected[top // 4 : top // 4 + 8, left // 4 : left // 4 + 8]
+            inner = np.s_[2:-2, 2:-2] if degradation == "blur-bicubic" else np.s_[:]
+            if top % 4 == left % 4 == 0 or (top >= 8 and left >= 8 and top <= 52 and left <= 36):
+                np.testing.assert_array_equal(lr[inner], expected[inner])
+                checked += 1
+    assert checked > 3
+
+
+def _place(whole, patch):
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (32, 32, 3))[:, :, 0]
+    (place,) = np.argwhere((windows == patch).all(axis=(2, 3, 4)))
+    return place
+
+
+def test_augmentation_comes_before_lr():
+    """Flips commute with imresize bit by bit; quarter turns but for the rounding between its passes."""
+    hr = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    lr = degrade.degrade(hr, scale=4)
+    for turns in range(4):
+        for flip in (False, True):
+            turned = degrade.degrade(np.ascontiguousarray(patches._turned(hr, turns, flip)), scale=4)
+            expected = patches._turned(lr, turns, flip)
+            assert np.abs(turned.astype(int) - expected).max() <= turns % 2
+            floats = degrade.degrade(patches._turned(hr / 255, turns, flip), scale=4)
+            np.testing.assert_allclose(
+                floats, patches._turned(degrade.degrade(hr / 255, scale=4), turns, flip), atol=1e-12
+            )
+
+
+def test_turning_is_numpys():
+    patch = np.arange(12).reshape(3, 4)
+    for turns in range(4):
+        np.testing.assert_array_equal(patches._turned(patch, turns, False), np.rot90(patch, turns))
+        np.testing.assert_array_equal(patches._turned(patch, turns, True), np.fliplr(np.rot90(patch, turns)))
+
+
+@pytest.mark.parametrize("augment", ["flip", "rotate", "channels", "colour", "mixup"])
+def test_lr_follows_hr_through_every_augmentation(shards, augment):
+    plain, changed = make(shards, augment=()), make(shards, augment=(augment,))
+    differs = 0
+    for step in range(4):
+        lr, hr = map(levels, changed.batch(step))
+        own = degrade.degrade(hr, scale=4)  # without the margin: only the border may differ
+        np.testing.assert_array_equal(lr[:, 2:-2, 2:-2], own[:, 2:-2, 2:-2])
+        differs += (hr != levels(plain.batch(step)[1])).any(axis=(1, 2, 3)).sum()
+    assert 6 <= differs <= 23  # some of 24, not all
+
+
+def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(shards):
+    plain, changed = make(shards, augment=()), make(shards, augment=("cutblur",))
+    (lr, hr), (sharp, same) = plain.batch(0), changed.batch(0)
+    np.testing.assert_array_equal(hr, same)
+    touched = (lr != sharp).any(axis=3)
+    assert touched.any() and not touched.all(axis=(1, 2)).any()
+    np.testing.assert_array_equal(sharp[touched], hr[:, 2::4, 2::4][touched])
+
+
+def test_prepared_lr_is_lr_on_the_fly(shards):
+    source = make(shards, prepared=True, augment=())
+    for lr, hr in zip(*map(levels, source.batch(0)), strict=True):
+        np.testing.assert_array_equal(lr[2:-2, 2:-2], degrade.degrade(hr, scale=4)[2:-2, 2:-2])
+    turned = make(shards, prepared=True)
+    for lr, hr in zip(*map(levels, turned.batch(1)), strict=True):
+        own = degrade.degrade(hr, scale=4).astype(int)
+        assert np.abs(lr[2:-2, 2:-2] - own[2:-2, 2:-2]).max() <= 1
+    lr, hr = map(levels, make(shards, prepared=True, augment=("channels",)).batch(0))
+    np.testing.assert_array_equal(lr[:, 2:-2, 2:-2], degrade.degrade(hr, scale=4)[:, 2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("size", [(20, 50), (50, 20), (9, 9), (32, 32), (33, 35), (1, 1)])
+def test_photographs_smaller_than_a_patch_go_on_as_their_mirror_image(tmp_path, size):
+    (path,) = photographs(tmp_path, [size])
+    source = make(patches.prepare([path], tmp_path / "shards"), augment=())
+    whole = images.to_uint8(images.read(path))
+    lr, hr = map(levels, source.batch(0))
+    grown = whole
+    while min(grown.shape[:2]) < 32:
+        grown = np.pad(grown, [(0, grown.shape[0]), (0, grown.shape[1]), (0, 0)], "symmetric")
+    grown = grown[: max(size[0], 32), : max(size[1], 32)]
+    for patch in hr:
+        windows = np.lib.stride_tricks.sliding_window_view(grown, (32, 32, 3))[:, :, 0]
+        assert (windows == patch).all(axis=(2, 3, 4)).any()
+    np.testing.assert_array_equal(lr[:, 2:-2, 2:-2], degrade.degrade(hr, scale=4)[:, 2:-2, 2:-2])
+
+
+def test_crops_reach_every_place(tmp_path):
+    (path,) = photographs(tmp_path, [(37, 35)])
+    source = make(patches.prepare([path], tmp_path / "shards"), augment=(), batch_size=50)
+    whole = images.to_uint8(images.read(path))
+    places = {tuple(_place(whole, patch)) for step in range(6) for patch in levels(source.batch(step)[1])}
+    assert places == {(top, left) for top in range(6) for left in range(4)}
+
+
+def test_preparation_resumes_and_renews(tmp_path, monkeypatch):
+    paths = photographs(tmp_path, [(40, 40), (40, 44), (40, 48)])
+    read, seen = images.read, []
+    monkeypatch.setattr(images, "read", lambda path, **options: seen.append(path.name) or read(path, **options))
+    patches.prepare(paths[:2], tmp_path / "shards")
+    progress = []
+    patches.prepare(paths, tmp_path / "shards", progress=progress.append)
+    assert sorted(seen) == ["0.png", "1.png", "2.png"] and progress == [1, 2, 3]
+    images.write(paths[0], np.zeros((36, 36, 3)))  # the same name with other contents is another shard
+    patches.prepare(paths, tmp_path / "shards")
+    assert seen[3:] == ["0.png"]
+    assert make(tmp_path / "shards").entries[0]["shape"] == [36, 36, 3]
+    assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+
+
+def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path):
+    paths = photographs(tmp_path, [(40, 40), (40, 44)])
+    for name in ("cut.png", "gone.png"):
+        (tmp_path / name).write_bytes(paths[0].read_bytes()[:100])
+    bad = [tmp_path / "cut.png", tmp_path / "gone.png"]
+    with pytest.raises(ValueError, match=r"(?s)cut\.png.*gone\.png"):
+        patches.prepare(paths + bad, tmp_path / "shards")
+    folder = patches.prepare(paths + bad, tmp_path / "shards", skip_unreadable=True)
+    assert [entry["name"] for entry in make(folder).entries] == ["0.png", "1.png"]
+    with pytest.raises(ValueError, match="one at least"):
+        patches.prepare(bad, tmp_path / "other", skip_unreadable=True)
+
+
+def test_wrong_arguments_are_named(shards, tmp_path):
+    for options in (
+        {"patch_size": 30},
+        {"augment": ("spin",)},
+        {"degradation": "none"},
+        {"prepared": True, "augment": ("mixup",)},
+        {"prepared": True, "scale": 2},
+        {"prepared": True, "patch_size": 64},
+    ):
+        with pytest.raises(ValueError, match="Received"):
+            make(shards, **options)
+    with pytest.raises(FileNotFoundError, match=r"patches\.prepare"):
+        make(tmp_path)
+    with pytest.raises(ValueError, match="on the fly"):
+        patches.prepare([], tmp_path, scale=4, degradation="realesrgan")
+
+
+def test_a_cut_shard_is_refused(tmp_path):
+    paths = photographs(tmp_path, [(40, 40)])
+    folder = patches.prepare(paths, tmp_path / "shards")
+    (shard,) = folder.glob("*.npy")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="must be whole"):
+        make(folder).batch(0)
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path):
+    """20 GB of (sparse) shards; batches from everywhere in them cost less than 100 MB."""
+    shape, entries = (13560, 2040, 3), []
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for i in range(242):
+        with (tmp_path / f"{i}.npy").open("wb") as shard:
+            shard.write(header.getvalue())
+            shard.truncate(shard.tell() + math.prod(shape))
+        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape})
+    (tmp_path / patches.INDEX).write_text(json.dumps(entries))
+    assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) > 20e9
+    process = psutil.Process()
+    before = process.memory_info().rss
+    source = make(tmp_path, patch_size=96, batch_size=16)
+    stream = source.stream()
+    for _ in range(12):
+        next(stream)
+    stream.close()
+    assert process.memory_info().rss - before < 100e6 and process.memory_info().rss < 1.5 * 2**30
+
+
+def test_no_framework_is_imported():
+    imported = "import sys; from srnb.data import images, resize, degrade, datasets, patches"
+    program = f"{imported}; print({{'keras', 'tensorflow', 'jax'}} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"

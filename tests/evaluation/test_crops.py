@@ -1,0 +1,15 @@
+"""crops: the place that matters is found."""
+
+import numpy as np
+
+from srnb import evaluation
+
+
+def test_crops_find_the_place_and_stay_apart():
+    hr = np.zeros((64, 80, 3), "float32")
+    scene = {"hr": hr, "sr": {"bicubic": hr, "model": hr.copy()}}
+    scene["sr"]["model"][40:56, 10:26] = 1
+    scene["sr"]["model"][4:20, 60:76] = 0.5
+    assert evaluation.differing_crops(scene, size=16, count=2) == [(40, 10, 16), (4, 60, 16)]
+    assert evaluation.failing_crops(scene, "model", size=16, count=1) == [(40, 10, 16)]
+    assert evaluation.differing_crops(scene, size=500, count=1)[0][2] == 64

@@ -1,0 +1,218 @@
+"""inference: tiles and turns must not change a picture, whatever its size."""
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from srnb import models, runs
+from srnb.cli import main
+from srnb.data import images, png
+from srnb.evaluation import inference
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    network = models.build("srresnet", blocks=1, width=4, scale=2)
+    for variable in network.trainable_variables:  # away from their initial zeros and ones
+        variable.assign_add(keras.random.normal(variable.shape, stddev=0.05, seed=1))
+    return network
+
+
+@pytest.fixture(scope="module")
+def lr():
+    return np.random.default_rng(0).random((61, 97, 3), dtype="float32")
+
+
+def test_without_tiles_it_is_the_network_clipped(network, lr):
+    expected = keras.ops.convert_to_numpy(network(lr[None], training=False))[0].clip(0, 1)
+    sr = inference.upscale(network, lr, tile=0)
+    assert sr.dtype == np.float32 and sr.shape == (122, 194, 3)
+    np.testing.assert_allclose(sr, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tile", "batch_size"), [(16, 1), (16, 3), (40, 2), (61, 1)])
+def test_tiles_that_cover_the_receptive_field_change_nothing(network, lr, tile, batch_size):
+    whole = inference.upscale(network, lr, tile=0)
+    tiled = inference.upscale(network, lr, tile=tile, batch_size=batch_size)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)  # the issue allows 1/255
+
+
+def test_the_receptive_field_is_not_larger_than_it_must_be(network, lr):
+    whole = inference.upscale(network, lr, tile=0)
+    radius = models.receptive_field(network) // 2
+    short = inference.upscale(network, lr, tile=16, overlap=max(radius - inference.BLEND, 0))
+    assert np.abs(short - whole).max() > 1e-5
+
+
+def test_a_network_that_sees_everything_takes_the_picture_whole(lr):
+    inputs = keras.Input((None, None, 3))
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(inputs)
+    network = keras.Model(inputs, keras.layers.UpSampling2D(2)(keras.layers.Subtract()([inputs, mean])))
+    whole = inference.upscale(network, lr, tile=0)
+    np.testing.assert_allclose(inference.upscale(network, lr, tile=16), whole, atol=1e-6)
+    assert np.abs(inference.upscale(network, lr, tile=16, overlap=0) - whole).max() > 1e-3
+
+
+def test_short_overlaps_fade_instead_of_leaving_a_seam():
+    def shifted(batch):  # each window comes out in another brightness: the worst seam
+        return np.full((*batch.shape[:1], *(2 * n for n in batch.shape[1:3]), 3), batch.mean(), "float32")
+
+    ramp = np.linspace(0, 1, 64, dtype="float32")[None, :, None].repeat(64, 0).repeat(3, 2)
+    sr = inference.upscale(shifted, ramp, tile=16, overlap=0)
+    steps = np.abs(np.diff(sr[..., 0], axis=1))
+    assert sr.max() - sr.min() > 0.5 and steps.max() < 0.04  # four plateaus 0.25 apart, each step spread over 16 pixels
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 90), (33, 2)])
+def test_any_size_is_possible(network, shape):
+    lr = np.random.default_rng(1).random((*shape, 3), dtype="float32")
+    whole = inference.upscale(network, lr, tile=0)
+    assert whole.shape == (2 * shape[0], 2 * shape[1], 3)
+    np.testing.assert_allclose(inference.upscale(network, lr, tile=16), whole, atol=1e-5)
+
+
+def test_the_ensemble_is_the_mean_over_eight_orientations(network, lr):
+    lr = lr[:20, :30]
+    expected = 0
+    for flipped in (False, True):
+        for turns in range(4):
+            turned = np.rot90(lr.transpose(1, 0, 2) if flipped else lr, turns)
+            answer = keras.ops.convert_to_numpy(network(turned[None].copy(), training=False))[0]
+            answer = np.rot90(answer, -turns)
+            expected = expected + (answer.transpose(1, 0, 2) if flipped else answer) / 8
+    sr = inference.upscale(network, lr, ensemble=True)
+    np.testing.assert_allclose(sr, expected.clip(0, 1), atol=1e-5)
+    np.testing.assert_allclose(inference.upscale(network, lr, ensemble=True, tile=16), sr, atol=1e-5)
+
+
+def test_strips_come_from_top_to_bottom_and_progress_is_told(network, lr):
+    seen = []
+    strips = list(inference.strips(network, lr, tile=16, progress=lambda done, total: seen.append((done, total))))
+    assert len(strips) == 4 and max(len(strip) for strip in strips) < 61
+    np.testing.assert_array_equal(np.concatenate(strips), inference.upscale(network, lr, tile=16))
+    assert seen == [(number, 28) for number in range(1, 29)]
+
+
+def test_the_network_keeps_its_weights_and_still_works(network, lr):
+    before = [keras.ops.convert_to_numpy(variable) for variable in network.variables]
+    strips = inference.strips(network, lr, tile=16)
+    next(strips)
+    network(lr[None, :8, :8])  # used by someone else between two strips
+    list(strips)
+    for variable, value in zip(network.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+def test_what_cannot_be_upscaled_is_refused(network):
+    for bad in (np.zeros((8, 8), "float32"), np.zeros((8, 8, 4), "float32"), np.zeros((0, 8, 3), "float32")):
+        with pytest.raises(ValueError, match="lr must have shape"):
+            inference.upscale(network, bad)
+    with pytest.raises(ValueError, match="float"):
+        inference.upscale(network, np.zeros((8, 8, 3), "uint8"))
+    with pytest.raises(ValueError, match="tile must"):
+        inference.upscale(network, np.zeros((8, 8, 3), "float32"), tile=4)
+    with pytest.raises(ValueError, match="finite"):
+        inference.upscale(lambda batch: batch * np.nan, np.ones((8, 8, 3), "float32"))
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@pytest.fixture(scope="module")
+def run(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "little"
+    record = runs.Run(folder)
+    record.update(generator=models.resolve("srresnet", blocks=1, width=4, scale=2))
+    models.save_weights(network, record.weights / "pretrained.weights.h5")
+    return folder
+
+
+def photo(mode):
+    """Return a Pillow picture of 40x30 pixels in a mode, with a transparent left half where the mode has that."""
+    random = np.random.default_rng(2)
+    if mode == "I;16":
+        return Image.fromarray(random.integers(0, 65536, (30, 40), dtype="uint16"))
+    picture = Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype="uint8")).convert(mode)
+    if mode in ("LA", "RGBA"):
+        picture.putalpha(Image.fromarray(np.repeat(np.where(np.arange(40) < 20, 0, 255)[None], 30, 0).astype("uint8")))
+    return picture
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_files_keep_their_channels(network, tmp_path, mode):
+    photo(mode).save(tmp_path / "photo.png")
+    inference.upscale_file(network, tmp_path / "photo.png", tmp_path / "large.png", tile=16)
+    with Image.open(tmp_path / "large.png") as large:
+        assert (large.mode, large.size) == (mode, (80, 60))
+        if mode in ("LA", "RGBA"):  # bicubic has a step of one sign, an overshoot clipped, and the ends untouched
+            alpha = np.asarray(large.getchannel("A"))
+            assert (alpha[:, :34] == 0).all() and (alpha[:, 46:] == 255).all()
+    if mode == "RGB":
+        expected = images.to_uint8(inference.upscale(network, images.read(tmp_path / "photo.png"), tile=0))
+        np.testing.assert_allclose(images.to_uint8(images.read(tmp_path / "large.png")), expected, atol=1)
+
+
+def test_sixteen_bits_are_kept_in_colour(network, tmp_path):
+    lr = np.random.default_rng(3).random((20, 25, 3))
+    images.write(tmp_path / "photo.png", lr, bits=16)
+    inference.upscale_file(network, tmp_path / "photo.png", tmp_path / "large.png")
+    expected = inference.upscale(network, images.read(tmp_path / "photo.png"))
+    assert np.abs(images.read(tmp_path / "large.png") - expected).max() < 1e-4  # 8 bit would be off by up to 2e-3
+
+
+def test_what_is_invisible_does_not_bleed_into_what_is_not(tmp_path):
+    picture = np.full((16, 16, 4), 200, "uint8")
+    picture[:, :8] = 0  # transparent black beside opaque grey
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+
+    def blurred(batch):
+        mean = (batch + np.roll(batch, 1, 2) + np.roll(batch, -1, 2)) / 3
+        return mean.repeat(2, 1).repeat(2, 2)
+
+    inference.upscale_file(blurred, tmp_path / "photo.png", tmp_path / "large.png", overlap=2)
+    large = np.asarray(Image.open(tmp_path / "large.png"))
+    assert (large[..., :3] == 200).all()
+
+
+def test_png_strips_are_read_back(tmp_path):
+    random = np.random.default_rng(4)
+    for channels in (1, 2, 3, 4):
+        picture = random.random((23, 17, channels))
+        png.write(tmp_path / "strips.png", iter(np.split(picture, [5, 6, 20])))
+        back = np.asarray(Image.open(tmp_path / "strips.png")).reshape(23, 17, channels)
+        np.testing.assert_array_equal(back, images.to_uint8(picture))
+    with pytest.raises(ValueError, match="one width"):
+        png.write(tmp_path / "other.png", iter([np.zeros((2, 3, 3)), np.zeros((2, 4, 3))]))
+    assert [path.name for path in tmp_path.iterdir()] == ["strips.png"]  # nothing half-made is left
+
+
+def test_a_run_gives_its_newest_generator(run, network, lr, tmp_path):
+    expected = inference.upscale(network, lr, tile=0)
+    for path in (run, run / "weights" / "pretrained.weights.h5"):
+        np.testing.assert_array_equal(inference.upscale(inference.load(path), lr, tile=0), expected)
+    with pytest.raises(FileNotFoundError, match="must hold weights/gan"):
+        inference.load(tmp_path)
+    (tmp_path / "lost.weights.h5").write_bytes((run / "weights" / "pretrained.weights.h5").read_bytes())
+    with pytest.raises(ValueError, match=r"run\.json"):
+        inference.load(tmp_path / "lost.weights.h5")
+
+
+def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    photo("RGB").save(photos / "good.png")
+    photo("L").save(photos / "good.jpg")
+    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    command = ["upscale", str(photos), str(tmp_path / "none.png"), "--model", str(run), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "3 not done" in result.output and "Traceback" not in result.output
+    assert "broken.png" in result.output and "none.png" in result.output and "another photo" in result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good_x2.png"]
+    result = CliRunner().invoke(main, [*command[:1], str(photos / "good.jpg"), *command[3:]])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["upscale", str(photos), "--model", "nothing", "--out", str(tmp_path)])
+    assert result.exit_code == 1 and "nothing" in result.output

@@ -1,0 +1,72 @@
+"""figures: what they show is checked on their artists; whether they please is a matter of looking."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from srnb import evaluation
+from srnb.reports import figures
+
+
+@pytest.fixture(scope="module")
+def shown():
+    random = np.random.default_rng(0)
+    lr, hr = random.random((10, 12, 3)), random.random((40, 48, 3))
+    return {"LR": lr, "bicubic": hr * 0.5, "HR": hr}
+
+
+@pytest.fixture(scope="module")
+def table():
+    rows = [
+        (model, "set", f"image{i}", metric, "", value + i)
+        for metric, values in {"psnr_y": (25, 26, 24), "lpips_alex": (0.4, 0.35, 0.2)}.items()
+        for model, value in zip(("bicubic", "pretrained", "gan"), values, strict=True)
+        for i in range(3)
+    ]
+    return pd.DataFrame(rows, columns=evaluation.COLUMNS)
+
+
+def test_a_strip_shows_the_same_place_at_every_scale(shown):
+    figure = figures.strip(shown, box=(8, 12, 16), title="title", notes={"bicubic": "25 dB\n0.4"})
+    whole, *crops = figure.axes
+    assert [axis.get_title() for axis in crops] == ["LR", "bicubic", "HR"]
+    for axis, picture in zip(crops, shown.values(), strict=True):
+        drawn = axis.images[0]
+        np.testing.assert_array_equal(drawn.get_array(), picture)  # the pixels themselves, none invented
+        assert drawn.get_interpolation() == "nearest"
+        assert drawn.get_extent() == [-0.5, 47.5, 39.5, -0.5]
+        assert axis.get_xlim() == (11.5, 27.5) and axis.get_ylim() == (23.5, 7.5)
+    assert whole.patches[-1].get_bbox().bounds == (12, 8, 16, 16)
+    assert crops[1].get_xlabel() == "25 dB\n0.4"
+
+
+def test_without_a_box_a_strip_shows_everything(shown):
+    figure = figures.strip(shown)
+    assert len(figure.axes) == 3 and figure.axes[0].get_xlim() == (-0.5, 47.5)
+
+
+def test_captions_are_the_numbers_of_the_table(table):
+    assert figures.captions(table, "image1")["gan"] == "PSNR Y 25 dB\nLPIPS alex 1.2"
+
+
+def test_the_plane_has_a_point_for_each_model_and_one_line(table):
+    points = evaluation.plane(table, dataset="set")
+    axis = figures.perception_distortion(points, line=["pretrained", "gan"]).axes[0]
+    dots = axis.collections
+    assert [each.get_label() for each in dots] == ["bicubic", "pretrained", "gan"]
+    np.testing.assert_allclose(np.concatenate([each.get_offsets() for each in dots]), points.to_numpy())
+    np.testing.assert_allclose(axis.lines[0].get_xydata(), points.loc[["pretrained", "gan"]].to_numpy())
+
+
+def test_the_scatter_sets_every_model_against_the_reference(table):
+    axis = figures.scatter(table, ["psnr_y", "lpips_alex"]).axes[0]
+    np.testing.assert_allclose(axis.collections[1].get_offsets(), [(25 + i, 24 + i) for i in range(3)])
+    assert "above" in axis.get_title() and "below" in axis.figure.axes[1].get_title()
+
+
+def test_figures_are_unknown_to_pyplot(shown):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    figures.strip(shown)
+    assert plt.get_fignums() == before

@@ -1,0 +1,279 @@
+"""Chains of tiny notebooks: every way to end that papermill takes for success is a recorded failure here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import nbformat
+import psutil
+import pytest
+from nbformat.sign import NotebookNotary
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from srnb import runs
+from srnb.runner import chain, grid, kernel, presets
+
+RUN_FOLDER = "run_folder = ''  # where"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_jupyter(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", str(tmp_path_factory.mktemp("jupyter")))
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return empty(tmp_path)
+
+
+def empty(place):
+    (place / "notebooks" / "presets" / "grids").mkdir(parents=True)
+    (place / "notebooks" / "presets" / "sample.yaml").touch()
+    return place / "notebooks"
+
+
+def write(folder, name, *cells, parameters=RUN_FOLDER):
+    sources = ["import json, os, sys, time, pathlib", parameters, *cells]
+    notebook = new_notebook(cells=[new_markdown_cell(f"# {name}")])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.cells += [new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(sources, start=1)]
+    notebook.cells[2].metadata.tags = ["parameters"]
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+def begin(folder, *, values=None, name="run"):
+    paths = presets.notebooks(folder=folder)
+    target = chain.new_folder(folder.parent / "results", name)
+    return chain.begin(target, paths, values=values or {}, backend="jax", preset="sample")
+
+
+def text(path):
+    """Return what the cells of an executed notebook printed."""
+    cells = nbformat.read(path, 4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def kernels_of(process=None):
+    return [
+        each
+        for each in (process or psutil.Process()).children(recursive=True)
+        if "ipykernel" in " ".join(each.cmdline())
+    ]
+
+
+def gone(processes, *, seconds=10):
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def complete(run, **options):
+    return grid.complete(run, echo=lambda line: None, **options)
+
+
+def test_a_chain(folder, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)  # no socket has room in there
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    environment = "print(os.environ['KERAS_BACKEND'], os.environ['SRNB_HEADLESS'], pathlib.Path.cwd().name)"
+    steps = RUN_FOLDER + "\nsteps = 1"
+    write(folder, "01_data", environment, "print(steps, pathlib.Path(run_folder).name)", parameters=steps)
+    write(folder, "02_train", "block = bytearray(300 << 20); block[::4096] = block[::4096]; time.sleep(0.6)")
+    heard = []
+    run = begin(folder, values={"steps": 3})
+    assert grid.complete(run, echo=heard.append) == run.folder / "report" / "index.html"
+    record = run.read()
+    assert run.is_done and record["status"] == "complete" and record["error"] is None
+    assert [state["status"] for state in record["notebooks"].values()] == ["complete", "complete"]
+    assert record["parameters"] == {"01_data": {"steps": 3}, "02_train": {}}
+    assert text(run.folder / "01_data.ipynb").split() == ["jax", "1", "notebooks", "3", "run"]
+    assert "01_data │ jax 1 notebooks" in heard and heard[0] == "01_data · notebook 1 of 2"
+    assert record["notebooks"]["02_train"]["peak_memory_gib"] > 0.3 > record["notebooks"]["01_data"]["peak_memory_gib"]
+    assert NotebookNotary().check_signature(nbformat.read(run.folder / "01_data.ipynb", 4))
+    assert not kernels_of() and not list(run.folder.glob("*.running*"))
+
+
+ENDS = {
+    "raises": ("1 / 0", "ZeroDivisionError", "division by zero"),
+    "killed": ("os.kill(os.getpid(), 9)", "KernelDied", "out of memory"),
+    "leaves early": ("sys.exit(0)", "EarlyExit", "sys.exit"),
+    "hangs": ("time.sleep(60)", "Timeout", "longer than 0:02"),
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """End name -> run; the chains run side by side."""
+    begun = {}
+    for end, (cell, *_) in ENDS.items():
+        folder = empty(tmp_path_factory.mktemp("end"))
+        write(folder, "01_train", "print('so far')", cell, "print('never')")
+        write(folder, "02_gan")
+        begun[end] = begin(folder)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(complete, run, timeout=2) for run in begun.values()]
+    assert all(isinstance(future.exception(), kernel.Failure) for future in futures)
+    return begun
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_bad_ends(ended, end):
+    (cell, kind, message), run = ENDS[end], ended[end]
+    record = run.read()
+    assert not run.is_done and record["status"] == "failed" and record["owner"] is None
+    assert [state["status"] for state in record["notebooks"].values()] == ["failed", "pending"]
+    error = record["error"]
+    assert (error["notebook"], error["cell_id"], error["kind"]) == ("01_train", "cell-4", kind)
+    assert message in error["message"] and error["source"] == cell
+    copy = nbformat.read(run.folder / "01_train.ipynb", 4)
+    states = {each.id: each.metadata.papermill.status for each in copy.cells if "papermill" in each.metadata}
+    assert (states["cell-3"], states["cell-4"], states["cell-5"]) == ("completed", "failed", "pending")
+    assert text(run.folder / "01_train.ipynb").startswith("so far") and copy.metadata.papermill.exception
+    assert error["cell"] == next(each.execution_count for each in copy.cells if each.id == "cell-4")
+    assert not kernels_of()
+
+
+def test_resume_goes_on_from_the_notebook_that_failed(folder):
+    write(folder, "01_data", "pathlib.Path(run_folder, 'made').touch(exist_ok=False)")
+    write(folder, "02_train", "assert resume, 'first time'", parameters=RUN_FOLDER + "\nresume = False")
+    run = begin(folder)
+    with pytest.raises(kernel.Failure, match="02_train, cell 4: AssertionError: first time"):
+        complete(run)
+    complete(run)
+    assert run.is_done and run.read()["error"] is None
+    assert [path.parent.name for path in run.folder.glob("attempts/*/02_train.ipynb")] == ["1"]
+
+
+def test_a_run_goes_on_as_it_was_begun(folder):
+    write(folder, "01_data", parameters="steps = 1\nrate = 0.5")
+    run = begin(folder, values={"steps": 3})
+    chain.require_same(run, {"01_data": {"steps": 3, "rate": 0.5}})
+    with pytest.raises(ValueError, match="01_data: steps is 3 in the run, 4 asked for"):
+        chain.require_same(run, {"01_data": {"steps": 4, "rate": 0.5}})
+
+
+def test_only_one_at_a_time(folder):
+    write(folder, "01_data")
+    run = begin(folder)
+    with chain.recorded(run, "01_data"), pytest.raises(ValueError, match="must not be going on already"):
+        chain.reopen(run)
+
+
+def test_folders_are_numbered(tmp_path):
+    names = [chain.new_folder(tmp_path / "results", "sample").name for _ in range(3)]
+    assert names == ["sample", "sample-2", "sample-3"]
+
+
+def test_terminated_like_interrupted():
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), chain.terminated_like_interrupted():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_two_runs_side_by_side(folder):
+    write(folder, "01_data", "time.sleep(1)", "print(steps)", parameters="steps = 1")
+    both = [begin(folder, values={"steps": steps}) for steps in (11, 22)]
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(complete, both))
+    assert [text(run.folder / "01_data.ipynb") for run in both] == ["11\n", "22\n"]
+
+
+def start(folder, *arguments, **options):
+    command = [sys.executable, "-m", "srnb.cli", "run", "--notebooks", folder, "--results", folder.parent / "results"]
+    return subprocess.Popen(
+        [*command, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def wait_for(process, line):
+    for heard in process.stdout:
+        if line in heard:
+            return
+    raise AssertionError(process.stderr.read())
+
+
+def test_ctrl_c(folder):
+    write(folder, "01_data", "print('ready', flush=True)", "time.sleep(60)")
+    process = start(folder)
+    wait_for(process, "│ ready")
+    found = kernels_of(psutil.Process(process.pid))
+    time.sleep(0.3)  # the next cell begins
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and len(found) == 1 and gone(found)
+    run = runs.Run(folder.parent / "results" / "sample")
+    record = run.read()
+    assert record["status"] == record["notebooks"]["01_data"]["status"] == "interrupted"
+    assert (record["error"]["kind"], record["error"]["cell_id"]) == ("Interrupted", "cell-4")
+    assert "Traceback" not in said and f"srnb run --resume {run.folder}" in said
+    assert text(run.folder / "01_data.ipynb") == "ready\n"
+
+
+@pytest.fixture
+def story(folder):
+    """A run with a grid: 02 reads what 01 wrote, here or in another run; 03 compares."""
+    steps = RUN_FOLDER + "\nsteps = 1"
+    write(folder, "01_data", "pathlib.Path(run_folder, 'data').write_text(str(steps))", parameters=steps)
+    write(
+        folder,
+        "02_train",
+        "data = pathlib.Path(start_from or run_folder, 'data').read_text()",
+        "pathlib.Path(run_folder, 'result').write_text(data + weight)",
+        "print('ready', flush=True)",
+        "if weight == 'slow': time.sleep(60)",
+        "assert weight != 'broken' or resume",
+        parameters=RUN_FOLDER + "\nstart_from = ''\nweight = 'full'\nresume = False",
+    )
+    write(folder, "03_compare", "print(runs)", parameters=RUN_FOLDER + "\nruns = ''")
+    return folder
+
+
+def begin_story(story, **variations):
+    paths = presets.notebooks(folder=story)
+    target = chain.new_folder(story.parent / "results", "main")
+    return chain.begin(target, paths, values={"steps": 3}, backend="jax", preset="sample", variations=variations)
+
+
+def test_a_grid_on_two_workers_and_its_resume(story):
+    run = begin_story(story, other_data={"steps": 7, "weight": "none"}, bad={"weight": "broken"})
+    with pytest.raises(kernel.Failure, match="1 of 2 runs failed: main-bad: 02_train, cell 8: AssertionError"):
+        complete(run, workers=2)
+    other, bad = (runs.Run(run.folder.parent / f"main-{name}") for name in ("other_data", "bad"))
+    assert other.is_done and (other.folder / "result").read_text() == "7none"
+    assert not bad.is_done and (bad.folder / "result").read_text() == "3broken"  # 3: the data of the main run
+    assert list(bad.read()["notebooks"]) == ["02_train"] and list(other.read()["notebooks"]) == ["01_data", "02_train"]
+    record = run.read()
+    assert record["status"] == record["grid"]["status"] == "failed" and record["error"]["kind"] == "GridFailed"
+    heard = []
+    grid.complete(run, echo=heard.append)
+    assert "main-other_data · done earlier" in heard and bad.is_done and run.is_done
+    assert text(run.folder / "03_compare.ipynb") == "main,main-other_data,main-bad\n"
+    assert run.read()["grid"]["status"] == "complete" and run.read()["grid"]["seconds"] > 0
+    assert not kernels_of()
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_two_workers(story):
+    (story / "presets" / "grids" / "sample.yaml").write_text("one: {weight: slow}\ntwo: {weight: slow}\n")
+    begin(story, name="origin")
+    (story.parent / "results" / "origin" / "data").write_text("1")
+    process = start(story, "02", "03", "-p", "start_from", "origin", "--workers", "2", start_new_session=True)
+    for _ in range(3):
+        wait_for(process, "│ ready")
+    found = kernels_of(psutil.Process(process.pid))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers hear it, too
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and len(found) == 2 and gone(found) and "Traceback" not in said
+    states = {run.name: run.read()["status"] for run in runs.find(story.parent / "results")}
+    assert states == {"origin": "pending"} | dict.fromkeys(["sample", "sample-one", "sample-two"], "interrupted")
+
+
+def test_gpus_are_shared_out(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    for number, gpu in enumerate(["4", "6", "4"]):
+        monkeypatch.setattr("dask.distributed.get_worker", lambda number=number: SimpleNamespace(name=number))
+        assert grid._gpu() == gpu

@@ -1,0 +1,438 @@
+"""training: resume equals unbroken to the bit, frozen stays frozen, averages by hand, failures name step and term."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from srnb import losses, runs, training
+from srnb.training import optimizers
+
+pytestmark = pytest.mark.backends
+
+
+def generator():
+    lr = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same")(lr)
+    x = layers.Dropout(0.1, seed=3)(layers.BatchNormalization()(x))  # moving statistics and a random state
+    return keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(x))
+
+
+def discriminator():
+    image = keras.Input((None, None, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, strides=2)(image))
+    return keras.Model(image, layers.Dense(1)(layers.GlobalAveragePooling2D()(layers.LeakyReLU(0.2)(x))))
+
+
+def batches(first):
+    """Batch number n is a function of n alone."""
+    while True:
+        hr = np.random.default_rng(first).random((4, 8, 8, 3), dtype="float32")
+        yield hr.reshape(4, 4, 2, 4, 2, 3).mean((2, 4)), hr
+        first += 1
+
+
+def trainer(*, adversarial=losses.relativistic_average, terms=None, ema_decay=0.9, discriminator_rate=1e-3, **options):
+    keras.utils.set_random_seed(0)
+    gan = {}
+    if adversarial:
+        optimizer = keras.optimizers.Adam(discriminator_rate)
+        gan = {
+            "discriminator": discriminator(),
+            "adversarial": (0.1, adversarial),
+            "discriminator_optimizer": optimizer,
+        }
+    schedule = keras.optimizers.schedules.CosineDecay(1e-2, 20)
+    return training.Trainer(
+        generator(),
+        terms={"pixel": (1.0, losses.l1)} if terms is None else terms,
+        generator_optimizer=keras.optimizers.Adam(schedule),
+        ema_decay=ema_decay,
+        **gan,
+        **options,
+    )
+
+
+def plain_trainer(optimizer="sgd", *, terms=None, **options):
+    """Without BatchNorm and dropout, so that pictures of a batch do not know of each other; quick to compile."""
+    keras.utils.set_random_seed(0)
+    lr = keras.Input((None, None, 3))
+    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layers.Conv2D(4, 3, padding="same")(lr)))
+    terms = {"pixel": (1.0, losses.mse)} if terms is None else terms
+    return training.Trainer(network, terms=terms, generator_optimizer=keras.optimizers.get(optimizer), **options)
+
+
+def plain_game(adversarial=losses.hinge, *, terms=None, **options):
+    """`plain_trainer` with a discriminator of one convolution."""
+    image = keras.Input((None, None, 3))
+    players = {
+        "discriminator": keras.Model(image, layers.Conv2D(1, 3)(image)),
+        "adversarial": (1.0, adversarial),
+        "discriminator_optimizer": keras.optimizers.SGD(0.1),
+    }
+    return plain_trainer(terms=terms, **players, **options)
+
+
+def arrays(variables):
+    return [np.asarray(variable.value).copy() for variable in variables]
+
+
+def fit(subject, folder, steps, **options):
+    run = runs.Run(folder)
+    subject.fit(
+        batches, steps=steps, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4, **options
+    )
+    return run
+
+
+@pytest.mark.parametrize("adversarial", [None, losses.relativistic_average], ids=["pretraining", "gan"])
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, adversarial):
+    unbroken = trainer(adversarial=adversarial)
+    run = fit(unbroken, tmp_path / "unbroken", 10)
+
+    fit(trainer(adversarial=adversarial), tmp_path / "broken", 6)  # checkpoints at 4 and 6, a log line too many below
+    (tmp_path / "broken" / "checkpoints" / "gan-00000006.safetensors").unlink()
+    resumed = trainer(adversarial=adversarial)
+    resumed.resume(runs.Run(tmp_path / "broken"), "gan")
+    assert resumed.step == 4
+    broken_run = fit(resumed, tmp_path / "broken", 10)
+
+    for a, b in zip(arrays(unbroken.state), arrays(resumed.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    logs = [run.read_log().drop(columns="images_per_second") for run in (run, broken_run)]
+    assert logs[0].to_dict() == logs[1].to_dict()
+    assert logs[0]["step"].tolist() == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["pretrain", "gan"])
+def test_a_training_killed_five_times_equals_an_unbroken_one_to_the_bit(tmp_path, stage):
+    seed = np.random.default_rng().integers(1000)  # other steps each time; named in the failure
+    program = [sys.executable, Path(__file__).parent / "sigkill.py", stage, tmp_path, str(seed)]
+    done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 0, f"seed {seed}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    names = [f"checkpoints/{stage}-00000040.safetensors", f"checkpoints/{stage}-00000036.safetensors"]
+    for name in names:  # weights, average, optimizer slots, loss scale, step, schedules, random states
+        assert (unbroken / name).read_bytes() == (killed / name).read_bytes(), f"seed {seed}: {name}"
+    logs = [runs.Run(folder).read_log().drop(columns="images_per_second") for folder in (unbroken, killed)]
+    assert logs[0].equals(logs[1]), f"seed {seed}"
+    assert [runs.Run(folder).read()["best"] for folder in (unbroken, killed)].count(
+        runs.Run(killed).read()["best"]
+    ) == 2
+
+
+FEATURES = lambda images: ops.relu(images - 0.2)
+TERMS = {
+    **losses.PIXEL,
+    "total_variation": lambda hr, sr: losses.total_variation(sr),
+    "perceptual": partial(losses.perceptual, features=FEATURES),
+    "style": partial(losses.style, features=FEATURES),
+    "lpips": partial(losses.lpips, features=FEATURES, heads=[np.ones(3, "float32")]),
+    "feature_matching": partial(losses.feature_matching, features=FEATURES),
+}
+
+
+@pytest.mark.parametrize("name", [*TERMS, "adaptive_mix", "balanced_mix", *losses.ADVERSARIAL])
+def test_every_term_alone_moves_the_generator(name):
+    if name not in losses.ADVERSARIAL:
+        term = TERMS.get(name) or losses.pixel(name, steps=3)
+        subject = plain_trainer(terms={name: (1.0, term)})
+    else:
+        subject = plain_game(losses.ADVERSARIAL[name], terms={})
+    before = arrays(subject.generator.trainable_variables)
+    logs = subject._compiled_step(*next(batches(0)))
+    subject.sync()
+    after = arrays(subject.generator.trainable_variables)
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    assert name in logs or "adversarial" in logs
+
+
+def test_the_generators_step_leaves_the_discriminator_alone():
+    subject = trainer(discriminator_rate=0.0)
+    before = arrays(subject.discriminator.variables)
+    lr, hr = next(batches(0))
+    subject._compiled_step(lr, hr)
+    subject.sync()
+    after = arrays(subject.discriminator.variables)
+    trainable = [variable.trainable for variable in subject.discriminator.variables]
+    for a, b, moves in zip(before, after, trainable, strict=True):
+        if moves:
+            np.testing.assert_array_equal(a, b)
+    # moving statistics know two batches, the real and the fake one of the discriminator's own step
+    mean = subject.discriminator.layers[2].moving_mean
+    fresh = trainer(discriminator_rate=0.0)
+    fresh.discriminator(hr, training=True)
+    fresh.discriminator(fresh.generator(lr, training=True), training=True)
+    np.testing.assert_allclose(*arrays([mean, fresh.discriminator.layers[2].moving_mean]), rtol=1e-4)
+
+
+def test_average_follows_the_generator_moving_statistics_included():
+    subject = trainer(ema_decay=0.75)
+    before = arrays(subject.average.variables)
+    subject._compiled_step(*next(batches(0)))
+    subject.sync()
+    for old, new, average in zip(
+        before, arrays(subject.generator.variables), arrays(subject.average.variables), strict=True
+    ):
+        if old.dtype == "float32":
+            np.testing.assert_allclose(average, 0.75 * old + 0.25 * new, rtol=1e-6)
+
+
+def test_one_generator_forward_pass_per_gan_step(monkeypatch):
+    subject, calls = trainer(), []
+    call = subject.generator.call
+    monkeypatch.setattr(subject.generator, "call", lambda *args, **options: calls.append(1) or call(*args, **options))
+    subject._compiled_step(*next(batches(0)))
+    assert len(calls) == 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    def poisoned(first):
+        for step, (lr, hr) in enumerate(batches(first), first + 1):
+            yield lr, hr if step != 7 else hr * np.nan
+
+    subject = trainer()
+    with pytest.raises(FloatingPointError, match=r"at step 7: .*pixel = nan"):
+        run = runs.Run(tmp_path)
+        subject.fit(poisoned, steps=10, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
+
+
+def test_a_training_that_starts_anew_forgets_the_one_before(tmp_path):
+    fit(plain_trainer(), tmp_path, 12)
+    run = fit(plain_trainer(), tmp_path, 6)
+    assert run.read_log()["step"].tolist() == [2, 4, 6]
+    assert sorted(path.stem for path in run.checkpoints.iterdir()) == ["gan-00000004", "gan-00000006"]
+
+
+def test_wrong_checkpoints_are_refused(tmp_path):
+    subject = trainer(parameters={"learning_rate": 1e-3})
+    run = fit(subject, tmp_path, 8)
+    with pytest.raises(ValueError, match=r"learning_rate is 0\.001, not 0\.1"):
+        trainer(parameters={"learning_rate": 1e-1}).resume(run, "gan")
+    with pytest.raises(ValueError, match="same training"):
+        trainer(adversarial=None, parameters={"learning_rate": 1e-3}).resume(run, "gan")
+    newest = run.checkpoints / "gan-00000008.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    before = arrays(subject.state)
+    with pytest.raises(ValueError, match=r"must be whole.*go on from gan-00000004"):
+        subject.resume(run, "gan")
+    for a, b in zip(before, arrays(subject.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_keras_callbacks_and_validation_see_the_run(tmp_path):
+    seen = []
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["pixel"])))
+    subject = plain_trainer()
+    run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
+
+
+def test_accumulated_gradients_equal_those_of_one_large_batch():
+    rate = {"learning_rate": 0.5}
+    halves = plain_trainer(keras.optimizers.SGD(**rate, gradient_accumulation_steps=2))
+    whole = plain_trainer(keras.optimizers.SGD(**rate))
+    lr, hr = next(batches(0))
+    before = arrays(halves.generator.variables)
+    halves._compiled_step(lr[:2], hr[:2])
+    halves.sync()
+    for a, b in zip(before, arrays(halves.generator.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    halves._compiled_step(lr[2:], hr[2:])
+    whole._compiled_step(lr, hr)
+    halves.sync(), whole.sync()
+    for a, b in zip(arrays(halves.generator.variables), arrays(whole.generator.variables), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_the_generator_moves_at_every_nth_step_only():
+    subject = plain_game(discriminator_steps=3)
+    stream, moved = batches(0), []
+    for step in range(1, 7):
+        before = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
+        logs = subject._compiled_step(*next(stream), generator_moves=step % 3 == 0)
+        subject.sync()
+        after = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
+        changed = [(a != b).any() for a, b in zip(before, after, strict=True)]
+        moved.append((any(changed[:4]), any(changed[4:]), "pixel" in logs))
+    assert moved == [(False, True, False), (False, True, False), (True, True, True)] * 2
+
+
+def test_the_log_of_a_line_without_a_generator_step_holds_the_discriminators_terms(tmp_path):
+    run = fit(plain_game(discriminator_steps=4), tmp_path, 4)
+    log = run.read_log()
+    assert log["pixel"].isna().tolist() == [True, False]
+    assert log["discriminator"].notna().all()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_follows_single_precision(precision):
+    def logs(policy):
+        keras.config.set_dtype_policy(optimizers.policy(policy))
+        try:
+            subject = plain_trainer(optimizers.adam(1e-2, precision=policy))
+        finally:
+            keras.config.set_dtype_policy("float32")
+        assert subject.generator.layers[1].compute_dtype == policy
+        stream = batches(0)
+        return subject, [subject._compiled_step(*next(stream)) for _ in range(10)]
+
+    (_, single), (subject, half) = logs("float32"), logs(precision)
+    assert str(keras.backend.standardize_dtype(half[-1]["pixel"].dtype)) == "float32"
+    for a, b in zip(single, half, strict=True):
+        assert float(a["pixel"]) == pytest.approx(float(b["pixel"]), rel=0.02)
+    assert all(variable.dtype == "float32" for variable in subject.generator.variables)
+
+
+def test_a_gradient_that_overflows_float16_halves_the_loss_scale_and_moves_nothing():
+    subject = plain_trainer(optimizers.adam(1e-2, precision="float16"))
+    lr, hr = next(batches(0))
+    first = subject._compiled_step(lr, hr)
+    subject.sync()
+    before = arrays(subject.generator.variables)
+    assert float(subject._compiled_step(lr, hr * np.float32(1e36))["loss_scale"]) == float(first["loss_scale"]) / 2
+    subject.sync()
+    for a, b in zip(before, arrays(subject.generator.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("metric, step", [("psnr_y", 4), ("lpips_alex", 8)])
+def test_best_weights_are_those_of_the_step_whose_metric_was_best(tmp_path, metric, step):
+    kept, subject = {}, plain_trainer()
+
+    def validate(network):
+        kept[4 * (len(kept) + 1)] = arrays(network.variables)
+        return {metric: [3.0, 1.0, 2.0][len(kept) - 1]}
+
+    run = fit(subject, tmp_path, 12, validate=validate, best=metric)
+    assert run.read()["best"]["gan"]["step"] == step
+    best = keras.models.clone_model(subject.generator)
+    best.load_weights(run.weights / "gan-best.weights.h5")
+    for a, b in zip(kept[step], arrays(best.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match=r"must be one of .* Received: ssim_y"):
+        fit(subject, tmp_path / "other", 16, validate=lambda network: {"psnr_y": 1.0}, best="ssim_y")
+
+
+def test_pictures_are_kept_as_training_goes_on(tmp_path):
+    lr, _ = next(batches(0))
+    run = fit(plain_trainer(), tmp_path, 8, picture=lambda network: ops.convert_to_numpy(network(lr))[0].clip(0, 1))
+    names = ["gan-00000004.png", "gan-00000008.png"]
+    assert sorted(path.name for path in run.figures.iterdir()) == names
+    assert [image.shape for image in training.pictures(run, "gan").values()] == [(8, 8, 3)] * 2
+    fit(plain_trainer(), tmp_path, 2)
+    assert [path.name for path in run.figures.iterdir()] == []
+
+
+def test_a_game_gone_wrong_is_noticed_and_logged(tmp_path, capsys):
+    bright = lambda first: ((lr, hr + 1) for lr, hr in batches(first))
+    run = runs.Run(tmp_path)
+    subject = trainer(discriminator_rate=1e-9)
+    subject.fit(bright, steps=12, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
+    notices = run.read_log()["notice"]
+    assert "colours drift" in notices[4] and "given up" in notices[4]
+    assert notices.drop(4).isna().all()
+    assert "gan 10: " in capsys.readouterr().out
+
+
+def test_tensorboard_is_given_our_log(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    run = fit(plain_trainer(), tmp_path / "run", 4, callbacks=[keras.callbacks.TensorBoard(tmp_path / "board")])
+    board = EventAccumulator(str(tmp_path / "board" / "train")).Reload()
+    values = [float(make_ndarray(event.tensor_proto)) for event in board.Tensors("epoch_pixel")]
+    assert values == pytest.approx(run.read_log()["pixel"].tolist(), rel=1e-6)
+
+
+def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
+    rate = optimizers.schedule("sweep", 1e6, steps=40, lowest=1e-6)
+    frame = training.rehearse(plain_trainer(keras.optimizers.SGD(rate)), batches, steps=40, limit=4)
+    assert 10 < len(frame) < 40
+    assert frame["learning_rate"].is_monotonic_increasing
+    assert frame["learning_rate"].iloc[0] == pytest.approx(1e-6)
+    assert not frame["pixel"].iloc[-1] < 4 * frame["pixel"].min()
+
+
+FIVE_STEPS = """
+import json, sys
+import numpy as np
+sys.path.insert(0, "tests/training")
+from srnb import backend
+devices = backend.distribute()
+from test_trainer import trainer, batches, losses
+subject = trainer()
+generator = np.random.default_rng(7)
+for variable in subject.generator.trainable_variables + subject.discriminator.trainable_variables:
+    variable.assign(generator.normal(size=variable.shape).astype("float32") * 0.1)
+subject.generator.layers[3].rate = 0.0  # random numbers differ between frameworks
+stream = batches(0)
+logs = [subject._compiled_step(*next(stream)) for _ in range(5)]
+refused = None
+if devices > 1:
+    try:
+        subject._compiled_step(*(array[:3] for array in next(stream)))
+    except ValueError as error:
+        refused = str(error)
+print(json.dumps([devices, refused, [{name: float(value) for name, value in step.items()} for step in logs]]))
+"""
+
+
+def five_steps(*environments):
+    """Run the program once for each environment, side by side; return what each printed last."""
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIVE_STEPS],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for environment in environments
+    ]
+    return [json.loads(program.communicate(timeout=300)[0].splitlines()[-1]) for program in programs]
+
+
+def assert_close(logs, others):
+    for a, b in zip(logs, others, strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=5e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares both backends already")
+def test_five_steps_from_equal_weights_agree_on_tensorflow_jax_and_four_devices():
+    four = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    tensorflow, jax, jax_4 = five_steps({"KERAS_BACKEND": "tensorflow"}, {"KERAS_BACKEND": "jax"}, four)
+    assert [devices for devices, _, _ in (tensorflow, jax, jax_4)] == [1, 1, 4]
+    assert_close(tensorflow[2], jax[2])
+    assert_close(jax[2], jax_4[2])
+    assert "must divide among 4 devices. Received: 3" in jax_4[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="several hosts are JAX's")
+def test_two_processes_train_as_one():
+    hosts = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{free_port()}",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+    }
+    first, second = five_steps(*({**hosts, "KERAS_DISTRIBUTION_PROCESS_ID": number} for number in "01"))
+    (alone,) = five_steps({})
+    assert first[0] == second[0] == 2
+    assert first[2] == second[2]
+    assert_close(first[2], alone[2])
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
