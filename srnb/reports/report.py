@@ -29,16 +29,31 @@ SCENES = 6  # photographs in the slider, so that the page stays fit for a mail
 
 
 def render(run):
-    """Write report/index.html from what is in the run's folder, finished or not, and return its path."""
-    record, notebooks, contents = run.read(), [], [_entry("result", "Result")]
-    scenes, charts = _scenes(run), _charts(run.read_log())
+    """Write report/index.html from what is in the run's folder, finished or not, and return its path.
+
+    A report exists for every state of a run: a file that cannot be read is named in the place of what it would show.
+    Raises ValueError if run.json is damaged.
+    """
+    record, unreadable = run.read(), []
+
+    def read(file, part, *arguments, otherwise=()):
+        try:
+            return part(*arguments)
+        except Exception as error:  # files may hold anything, and none of it may cost the rest of the report
+            unreadable.append(f"{file}: {type(error).__name__}: {error}"[:500])
+            return otherwise
+
+    tables = read("metrics.csv", _tables, run)
+    scenes = read("figures/scenes", _scenes, run)
+    charts = read("log.jsonl", _charts, run)
+    notebooks, contents = [], [_entry("result", "Result")]
     contents += [_entry("pictures", "Before and after")] * bool(scenes) + [_entry("curves", "Training")] * bool(charts)
     contents.append(_entry("record", "How this run was made"))
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
         copy = copy if copy.is_file() else runs.running_name(copy)
         if copy.is_file():
-            body, headings = _cells(nbformat.read(copy, 4), stem)
+            body, headings = read(copy.name, _cells, copy, stem, otherwise=("", []))
             notebooks.append(body)
             contents += headings
     page = _template("report.html.j2").render(
@@ -46,7 +61,8 @@ def render(run):
         run=run,
         record=record,
         facts=_facts(record),
-        tables=_tables(run),
+        unreadable=unreadable,
+        tables=tables,
         scenes=scenes,
         charts=charts,
         steps=_steps(record),
@@ -104,8 +120,9 @@ def summary(run):
     return means[table["metric"].unique()]
 
 
-def _cells(notebook, stem):
+def _cells(copy, stem):
     """Return the cells of an executed notebook as HTML, and its headings for the table of contents."""
+    notebook = nbformat.read(copy, 4)
     notebook.metadata.pop("widgets", None)
     formulas = []
     for cell in notebook.cells:
@@ -210,13 +227,21 @@ def _data_uri(picture, *, quality):
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _charts(log):
-    """Return for each stage of the log a small chart of each of its terms."""
-    charts = []
+def _charts(run):
+    """Return for each stage of a run's log a small chart of each number, and what the trainer noticed."""
+    log, charts = run.read_log(), []
     for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():
-        names = [name for name in rows.columns if name not in ("stage", "step") and rows[name].notna().sum() > 1]
-        drawn = [_chart(name, rows.dropna(subset=[name])) for name in names]
-        charts.append({"name": stage, "steps": f"{int(rows['step'].max()):,}", "charts": drawn})
+        numbers = rows.drop(columns=["stage", "step"]).select_dtypes("number")
+        names = [name for name in numbers if rows[name].notna().sum() > 1]
+        noticed = rows.reindex(columns=["step", "notice"]).dropna()
+        charts.append(
+            {
+                "name": stage,
+                "steps": f"{int(rows['step'].max()):,}",
+                "charts": [_chart(name, rows.dropna(subset=[name])) for name in names],
+                "notices": [f"step {row.step:,}: {row.notice}" for row in noticed.itertuples()],
+            }
+        )
     return charts
 
 
@@ -227,8 +252,9 @@ def _chart(name, rows, *, width=220, height=70):
     y = height - (values - low) / ((high - low) or 1) * height
     keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), 2 * width)).round().astype(int))
     points = " ".join(f"{x[each]:.1f},{y[each]:.1f}" for each in keep)
+    label = html.escape(f"{name} over steps")
     svg = (
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{name} over steps">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f'<path d="M0 {height}H{width}" stroke="var(--line)" vector-effect="non-scaling-stroke"/>'
         f'<polyline points="{points}" fill="none" stroke="var(--accent)" stroke-width="1.6" '
         'stroke-linejoin="round" vector-effect="non-scaling-stroke"/></svg>'

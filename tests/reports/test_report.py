@@ -136,6 +136,37 @@ def test_an_empty_run_has_a_report_too(tmp_path):
     assert report.summary(run) is None
 
 
+def test_notices_are_text_beside_the_curves(tmp_path):
+    run = runs.Run(tmp_path / "noticed")
+    run.update(status="running", notebooks={})
+    for step in (20, 40, 60):
+        run.log({"stage": "gan", "step": step, "pixel": 1 / step, "notice": f"colours drift <{step}>"})
+    text = report.render(run).read_text()
+    assert text.count("<polyline") == 1 and text.count("<li>step ") == 3
+    assert "step 40: colours drift &lt;40&gt;" in text
+
+
+DAMAGED = {
+    "01_data.ipynb": "{]",
+    "log.jsonl": "no json\n{}\n",
+    "metrics.csv": "a,b\n1,2\n",
+    "figures/scenes/a/bicubic.png": "no picture",
+    "figures/scenes/a/HR.png": "no picture",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_costs_its_own_part_only(tmp_path, name):
+    run = runs.Run(tmp_path / "damaged")
+    run.update(status="failed", notebooks={"01_data": {"status": "complete"}, "02_train": {"status": "complete"}})
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# still here")]), run.folder / "02_train.ipynb")
+    for file in [path for path in DAMAGED if path.split("/")[0] == name.split("/")[0]]:
+        (run.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (run.folder / file).write_text(DAMAGED[file])
+    text = report.render(run).read_text()
+    assert "could not be read" in text and name.rpartition("/a/")[0] in text and "still here" in text
+
+
 def test_index_links_to_reports(run):
     frame = report.index(run.folder.parent)
     text = (run.folder.parent / "index.html").read_text()
