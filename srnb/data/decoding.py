@@ -9,8 +9,6 @@ from PIL import Image, ImageCms
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
 
-Image.MAX_IMAGE_PIXELS = None  # `decode` has a limit of its own, checked before anything is decoded
-
 TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes by type; others 1
 PROBE = np.stack(np.meshgrid(*[np.linspace(0, 255, 9).round().astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
 
@@ -31,12 +29,12 @@ UPRIGHT = {
 
 def decode(data, max_pixels, background):
     """Decode the bytes of an image file to upright sRGB over `background`: float32 (H, W, 3) in [0, 1]."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+    with _opened(data) as picture:
         width, height = picture.size
         if width * height > max_pixels:
             raise ValueError(f"a picture must have at most {max_pixels} pixels. Received: {width}x{height}")
         if picture.format == "PNG":
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as probe:
+            with _opened(data, ("PNG",)) as probe:
                 probe.verify()  # the checksums, which decoding does not look at
         elif picture.format == "TIFF":
             _require_whole_tiff(data)
@@ -48,6 +46,23 @@ def decode(data, max_pixels, background):
         array = array * alpha + np.asarray(background, np.float32) * (1 - alpha)
     array = UPRIGHT.get(orientation, lambda a: a)(array)
     return np.ascontiguousarray(array, np.float32)
+
+
+def _opened(data, formats=FORMATS):
+    """Do what Image.open does, but for its limit of pixels: `decode` has its own, and that one is the whole process's.
+
+    Raises Image.UnidentifiedImageError.
+    """
+    Image.init()
+    for name in formats:
+        factory, accepts = Image.OPEN[name]
+        accepted = accepts(data[:16]) if accepts else True
+        if accepted and not isinstance(accepted, str):  # text says why a plugin cannot
+            try:
+                return factory(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    raise Image.UnidentifiedImageError("no format knows these bytes")
 
 
 def _eight_bit(picture):
@@ -128,7 +143,7 @@ def _sixteen_bit(picture, data):
 
 def _redecode(data, raw):
     """Decode again, taking the stored bytes for the layout `raw`."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+    with _opened(data) as picture:
         arguments = picture.tile[0][3]
         arguments = raw if isinstance(arguments, str) else (raw, *arguments[1:])
         picture.tile = [type(tile)(*tile[:3], arguments) for tile in picture.tile]

@@ -73,11 +73,20 @@ def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
 
 
 def find(folder):
-    """Return the image files in a folder and below, sorted by path. Raises FileNotFoundError when there are none."""
+    """Return the image files in a folder and below, sorted by path. Nothing is opened.
+
+    Raises FileNotFoundError when there are none, ValueError when one is no regular file.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"a folder of images must exist. Received: {folder}")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    special = [str(p) for p in paths if not p.is_file()]  # opening a FIFO or a device might never end
+    if special:
+        raise ValueError(
+            "a picture must be a regular file; remove or rename what is a folder, a dangling link, a pipe or a device. "
+            f"Received: {', '.join(special[:5])}{' …' if len(special) > 5 else ''}"
+        )
     if not paths:
         raise FileNotFoundError(f"a folder must hold image files ({' '.join(SUFFIXES)}). Received: {folder}")
     return paths

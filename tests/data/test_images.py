@@ -1,7 +1,10 @@
 """Reading against Pillow where Pillow is right, against the arrays that were written where it is not (16 bits)."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -317,3 +320,28 @@ def test_malformed_files_are_refused_or_read_whole(tmp_path):
             path.write_bytes(original)
             np.testing.assert_array_equal(found, images.read(path), name)
     assert count >= 200 and passed < count / 2
+
+
+def test_only_regular_files_are_pictures(tmp_path):
+    images.write(tmp_path / "good.png", np.zeros((8, 8, 3)))
+    specials = {
+        "link.png": lambda path: path.symlink_to(tmp_path / "nowhere"),
+        "folder.png": lambda path: path.mkdir(),
+        "pipe.png": os.mkfifo,
+        "device.png": lambda path: path.symlink_to("/dev/zero"),
+    }
+    for name, create in specials.items():
+        create(tmp_path / name)
+        with pytest.raises(ValueError, match=f"regular file.*{name}"):
+            images.find(tmp_path)
+        (tmp_path / name).rmdir() if name == "folder.png" else (tmp_path / name).unlink()
+    assert [path.name for path in images.find(tmp_path)] == ["good.png"]
+
+
+def test_the_limit_of_pillow_stays_as_it_is_for_others(tmp_path, monkeypatch):
+    program = "from PIL import Image; limit = Image.MAX_IMAGE_PIXELS; from srnb.data import images; "
+    program += "print(limit == Image.MAX_IMAGE_PIXELS)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
+    images.write(tmp_path / "large.png", np.zeros((30, 30, 3)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert images.read(tmp_path / "large.png").shape == (30, 30, 3)
