@@ -13,9 +13,9 @@ reports      figures, views to play with, the shareable page
 runner       notebooks run headless: presets, one kernel, a chain, a grid
 runs         a run's folder
 progress     what a long cell shows
-checkout     where the folders of a checkout are
+files        where a checkout and the cache keep their files, and how one is written whole
 cli          the `srnb` command
 
 Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
-bottom runs, progress and checkout.
+bottom runs, progress and files.
 """

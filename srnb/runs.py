@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import subprocess
-import uuid
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from srnb import checkout
+from srnb import files
 
 PACKAGES = (
     *("srnb", "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "scipy", "pillow", "pandas"),
@@ -78,7 +77,7 @@ class Run:
         """Forget the records of `stage` after `step`: a training that goes on from there writes them again."""
         records = self._records()
         kept = [each for each in records if each.get("stage") != stage or each.get("step", 0) <= step]
-        write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        files.write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
     def metrics(self):
         """Return metrics.csv: run, model, dataset, image, metric, protocol, value. Raises FileNotFoundError."""
@@ -88,7 +87,7 @@ class Run:
         """Write a tidy table of metrics, with the run's name as first column."""
         frame = frame.drop(columns="run", errors="ignore")
         frame.insert(0, "run", self.name)
-        write_text(self.folder / "metrics.csv", frame.to_csv(index=False))
+        files.write_text(self.folder / "metrics.csv", frame.to_csv(index=False))
 
     def _made(self, name):
         folder = self.folder / name
@@ -108,23 +107,9 @@ def running_name(copy):
     return copy.with_suffix(".running.ipynb")
 
 
-def write_text(path, text):
-    """Write a text file whole: under a temporary name in its folder, which is made, then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "x", encoding="utf-8", newline="") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path, value):
     """Write `value` as indented JSON, whole."""
-    write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+    files.write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
 def now():
@@ -144,10 +129,10 @@ def versions():
 
 
 def git_state():
-    """Return commit and whether tracked files differ from it; both None outside a git checkout."""
+    """Return commit and whether tracked files differ from it; both None outside a git files."""
     try:
-        commit = _output("git", "-C", checkout.ROOT, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_output("git", "-C", checkout.ROOT, "status", "--porcelain", "-uno"))}
+        commit = _output("git", "-C", files.ROOT, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_output("git", "-C", files.ROOT, "status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
 
@@ -199,7 +184,7 @@ def collect(results):
             row |= {" ".join(key): value for key, value in means.items()}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
+    files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
     return frame
 
 

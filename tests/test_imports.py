@@ -19,7 +19,7 @@ FLOORS = [
     {"models"},
     {"data", "backend"},
     {"runs", "progress"},
-    {"checkout"},
+    {"files"},
 ]
 FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 # the same within packages where the order is not obvious: each module imports those to its right only

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from srnb import checkout
+from srnb import files
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -65,7 +65,7 @@ def chosen_backend(name):
 results_option = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
-    default=checkout.RESULTS,
+    default=files.RESULTS,
     metavar="DIR",
     help="Where run folders live.  [default: results/ of the checkout]",
 )

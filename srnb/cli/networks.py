@@ -95,7 +95,7 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
 
     import pandas as pd
 
-    from srnb import evaluation, progress, runs
+    from srnb import evaluation, files, progress
     from srnb.data import datasets
     from srnb.evaluation import inference
 
@@ -118,11 +118,11 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         label = path.name if path.is_dir() else f"{path.parent.parent.name} {path.name.partition('.')[0]}"
         networks[label] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []
-    for name, files in pairs.items():
-        scenes = progress.track(evaluation.pictures(networks, files, scale=scale), name, total=len(files))
+    for name, photographs in pairs.items():
+        scenes = progress.track(evaluation.pictures(networks, photographs, scale=scale), name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
-    runs.write_text(out, table.to_csv(index=False))
+    files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
     if networks:
         differences = evaluation.bootstrap(table, reference=reference)
@@ -179,11 +179,11 @@ def _targets(photos, out, scale, failures):
     taken = set()
     for photo in photos:
         try:
-            files = images.find(photo) if photo.is_dir() else [photo]
+            photographs = images.find(photo) if photo.is_dir() else [photo]
         except FileNotFoundError as error:
             failures.append(sentence(error))
             continue
-        for file in files:
+        for file in photographs:
             target = out / f"{file.stem}_x{scale}.png"
             if target in taken:
                 failures.append(f"{file}: another photo of this name was written to {target}")

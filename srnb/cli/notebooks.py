@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from srnb import checkout
+from srnb import files
 from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option
 
 preset_option = click.option(
@@ -38,7 +38,7 @@ folder_option = click.option(
     "--notebooks",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path, resolve_path=True),
-    default=checkout.NOTEBOOKS,
+    default=files.NOTEBOOKS,
     metavar="DIR",
     help="Where notebooks and presets live.  [default: notebooks/ of the checkout]",
 )
@@ -156,7 +156,7 @@ def _begun(names, preset, overrides, name, backend, grid, no_grid, results, fold
     comparing = any("runs" in presets.parameters(path) for path in paths)
     if grid and not comparing:
         raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
-    if not grid and comparing and not no_grid and (checkout.grids(folder) / f"{preset}.yaml").is_file():
+    if not grid and comparing and not no_grid and (files.grids(folder) / f"{preset}.yaml").is_file():
         grid = preset
     variations = {
         variation: presets.resolve(paths, variation=changed, folder=folder)
@@ -210,8 +210,8 @@ def runs(results):
 def lab(backend, arguments):
     """Open JupyterLab on the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`."""
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={checkout.ROOT}"]
-    options += [f"--LabApp.default_url=/lab/tree/{checkout.NOTEBOOKS.name}"]
+    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={files.ROOT}"]
+    options += [f"--LabApp.default_url=/lab/tree/{files.NOTEBOOKS.name}"]
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *arguments])
 
 

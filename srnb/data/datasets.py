@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srnb import checkout
+from srnb import files
 from srnb.data import downloads, images
 from srnb.data.catalogue import SAMPLE, SETS
 
@@ -36,7 +36,11 @@ def names():
 def overview():
     """Return {name: (photographs by split, where or None, licence)} of every known set."""
     table = {
-        "sample": ({split: len(files) for split, files in SAMPLE.items()}, "installed packages", "see data/README.md")
+        "sample": (
+            {split: len(shipped) for split, shipped in SAMPLE.items()},
+            "installed packages",
+            "see data/README.md",
+        )
     }
     for name in names()[1:]:
         entry = SETS.get(name, {"count": {}, "licence": "your own"})
@@ -105,27 +109,33 @@ def pairs(name, *, scale):
     return [(hr[stem], lr[stem]) for stem in sorted(hr)]
 
 
+def is_path(name):
+    """Tell whether a name is meant as a path: ./DIV2K, ~/photographs, /data/DIV2K; DIV2K alone is a set's name."""
+    return name in (".", "..") or name.startswith("~") or any(mark in name for mark in {"/", os.sep})
+
+
 def locate(name):
     """Return the folder of a set. Raises FileNotFoundError that says what to do when it is not there."""
     if not name:
         raise ValueError("a set must have a name. Received: nothing")
-    places = [checkout.DATA / name]
+    places = [files.DATA / name]
     if os.environ.get("SRNB_DATA"):
         places.insert(0, Path(os.environ["SRNB_DATA"]) / "benchmarks" / name)
     if name in _own():
         places.insert(0, Path(_own()[name]))
-    if name not in SETS:
-        places.append(Path(name).expanduser())
+    if is_path(name):
+        places = [Path(name).expanduser()]
     for folder in places:
         if folder.is_dir():
             return folder
     if name not in SETS:
-        raise FileNotFoundError(f"a set must be a folder or one of {', '.join(names())}. Received: {name!r}")
+        hint = f", a folder beside you: say ./{name}" if not is_path(name) and Path(name).is_dir() else ""
+        raise FileNotFoundError(f"a set must be a folder or one of {', '.join(names())}. Received: {name!r}{hint}")
     if "parts" in SETS[name]:
         for part in SETS[name]["parts"]:
             locate(part)
-        return checkout.DATA
-    folder, hint = checkout.DATA / name, SETS[name].get("hint", "`srnb data fetch {name}` downloads it")
+        return files.DATA
+    folder, hint = files.DATA / name, SETS[name].get("hint", "`srnb data fetch {name}` downloads it")
     hint = hint.format(folder=folder, name=name)
     raise FileNotFoundError(f"{name} must be in {folder}: {hint}. Received: no such folder")
 
@@ -136,7 +146,7 @@ def add(name, folder):
         raise ValueError(f"a name must not be one of the registry. Received: {name!r}")
     folder = Path(folder).expanduser().resolve()
     images.find(_high(folder))
-    _write_json(checkout.DATA / OWN, {**_own(), name: str(folder)})
+    _write_json(files.DATA / OWN, {**_own(), name: str(folder)})
 
 
 def fetch(name, *, scales=(), progress=None):
@@ -151,8 +161,8 @@ def fetch(name, *, scales=(), progress=None):
     if "parts" in entry:
         for part in entry["parts"]:
             fetch(part, progress=progress)
-        return checkout.DATA
-    folder, kept = checkout.DATA / name, checkout.DATA / ".downloads"
+        return files.DATA
+    folder, kept = files.DATA / name, files.DATA / ".downloads"
     if "urls" not in entry:
         raise ValueError(f"{name} cannot be fetched: {entry['hint'].format(folder=folder)}")
     urls = dict(entry["urls"])
@@ -165,7 +175,7 @@ def fetch(name, *, scales=(), progress=None):
         file = url.rsplit("/", 1)[1]
         report = progress and (lambda done, total, file=file: progress(file, done, total))
         archive = downloads.download(url, kept / file, checksum=urls[url], progress=report)
-        unpacked = checkout.DATA / f".{uuid.uuid4().hex}"
+        unpacked = files.DATA / f".{uuid.uuid4().hex}"
         try:
             downloads.unpack(archive, unpacked)
             for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
@@ -185,8 +195,8 @@ def check(name):
     """Return what is wrong with a set on disk: [] or a list of sentences."""
     wrong = list(images.problems(photographs(name)).values())
     root = None if name == "sample" else locate(name)
-    files = _read_json(root / MANIFEST, {"files": {}})["files"] if root else {}
-    for file, sha256 in files.items():
+    fetched = _read_json(root / MANIFEST, {"files": {}})["files"] if root else {}
+    for file, sha256 in fetched.items():
         if not (root / file).is_file():
             wrong.append(f"{root / file}: missing")
         elif _sha256(root / file) != sha256:
@@ -259,7 +269,7 @@ def _parted(paths, split):
 
 
 def _own():
-    return _read_json(checkout.DATA / OWN, {})
+    return _read_json(files.DATA / OWN, {})
 
 
 def _read_json(path, default):
@@ -267,9 +277,7 @@ def _read_json(path, default):
 
 
 def _write_json(path, content):
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, path)
+    files.write_text(path, json.dumps(content, indent=1))
 
 
 def _sha256(path):

@@ -13,13 +13,13 @@ import json
 import math
 import mmap
 import os
-import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from srnb import files
 from srnb.data import degrade, images
 
 INDEX = "index.json"
@@ -31,8 +31,7 @@ AUGMENTATIONS = (*GEOMETRIC, "channels", "colour", "mixup", "cutblur")
 
 def default_folder(fingerprint):
     """Return where the shards of a set with this fingerprint are kept: $SRNB_CACHE/shards or ~/.cache/srnb/shards."""
-    cache = os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb"
-    return Path(cache) / "shards" / fingerprint[:16]
+    return files.cache() / "shards" / fingerprint[:16]
 
 
 def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable=False, progress=None):
@@ -61,7 +60,7 @@ def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable
                 progress(done)
     if not entries or (refused and not skip_unreadable):
         raise ValueError("every photograph must be readable, and one at least. Received:\n" + "\n".join(refused))
-    _write(folder / INDEX, lambda file: file.write(json.dumps(entries, indent=1).encode()))
+    files.write_text(folder / INDEX, json.dumps(entries, indent=1))
     return folder
 
 
@@ -183,7 +182,7 @@ def _shard(path, folder, scale, degradation):
     file, picture = folder / f"{digest}.npy", None
     if not file.exists():
         picture = images.to_uint8(images.read(path))
-        _write(file, lambda out: np.save(out, picture))
+        _save(file, picture)
     entry = {"name": path.name, **_layout(file)}
     if scale:
         file = folder / f"{digest}.x{scale}.{_label(degradation)}.npy"
@@ -191,7 +190,7 @@ def _shard(path, folder, scale, degradation):
             hr = np.load(folder / f"{digest}.npy") if picture is None else picture
             hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
             lr = degrade.degrade(hr, scale=scale, name=degradation)
-            _write(file, lambda out: np.save(out, lr))
+            _save(file, lr)
         entry[f"x{scale} {_label(degradation)}"] = _layout(file)
     return entry
 
@@ -200,19 +199,14 @@ def _label(degradation):
     return f"{degradation}-{degrade.DEGRADATIONS[degradation]['version']}"
 
 
+def _save(path, array):
+    with files.whole(path) as temporary:
+        np.save(temporary, array)
+
+
 def _layout(file):
     array = np.load(file, mmap_mode="r")
     return {"file": file.name, "offset": array.offset, "shape": array.shape}
-
-
-def _write(path, write):
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _turned(patch, turns, flip):

@@ -1,12 +1,12 @@
 """PNG files written from top to bottom: a picture need not be in memory as a whole (PNG specification, W3C 2003)."""
 
-import os
 import struct
-import uuid
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from srnb import files
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey and alpha, RGB, RGB and alpha
 
@@ -21,14 +21,8 @@ def write(path, strips, *, bits=8):
         raise ValueError(f"pictures are written as .png, without loss. Received: {path}")
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16. Received: {bits}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, strips, bits)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.whole(path) as temporary, open(temporary, "xb") as file:
+        _write(file, strips, bits)
 
 
 def _write(file, strips, bits):

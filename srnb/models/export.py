@@ -1,10 +1,10 @@
 """Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT."""
 
-import os
-import shutil
 from pathlib import Path
 
 import keras
+
+from srnb import files
 
 # format -> (Keras' name of it, how the path must end, backends that can write it)
 FORMATS = {
@@ -33,12 +33,5 @@ def write(model, path, *, format="onnx"):
         )
     if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
         raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with files.whole(path) as temporary:
         model.export(temporary, format=name, verbose=False)
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)

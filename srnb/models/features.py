@@ -9,13 +9,14 @@ Layer names are Keras' own for the VGGs (block1_conv1 … block5_conv4) and conv
 import hashlib
 import importlib.util
 import io
-import os
 import pickle
 from pathlib import Path
 
 import keras
 import numpy as np
 from safetensors.numpy import load_file, save_file
+
+from srnb import files
 
 # convolutions of 3x3 per block, a 2x2 pooling between blocks: Simonyan & Zisserman 2014, table 1, columns D and E
 VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -139,14 +140,11 @@ def _bundled(net):
 def _load_bundled(net):
     """Load {layer/kernel, layer/bias, layer/head: array}, from the cache folder once the package's file was checked."""
     sha256 = _bundled(net)[1]
-    folder = Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
-    cached = folder / f"{net}-{sha256[:12]}.safetensors"
+    cached = files.cache() / f"{net}-{sha256[:12]}.safetensors"
     if not cached.is_file():
         weights = _convert(net)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{cached.name}.{os.getpid()}.tmp"
-        save_file(weights, temporary)
-        os.replace(temporary, cached)
+        with files.whole(cached) as temporary:
+            save_file(weights, temporary)
     return load_file(cached)
 
 

@@ -1,6 +1,5 @@
 """Weights in files and between networks: save and load strictly, interpolate."""
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -10,6 +9,8 @@ import keras
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
+from srnb import files
 
 RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
 
@@ -34,17 +35,12 @@ def variables(model):
 def save_weights(model, path):
     """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, in one move."""
     path, kind = Path(path), _kind(Path(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with files.whole(path) as temporary:
         if kind == ".safetensors":
             arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
             save_file(arrays, temporary)
         else:
             model.save_weights(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_weights(model, path):

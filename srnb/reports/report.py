@@ -17,7 +17,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
-from srnb import progress, runs
+from srnb import files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
 from srnb.reports import slider
@@ -72,7 +72,7 @@ def render(run):
         contents=contents,
     )
     path = run.folder / "report" / "index.html"
-    runs.write_text(path, page)
+    files.write_text(path, page)
     return path
 
 
@@ -89,7 +89,7 @@ def index(results):
     shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
     headings = [_heading(metric, "") for metric in shown]
     page = _template("index.html.j2").render(style=_style(), rows=rows, shown=shown, headings=headings)
-    runs.write_text(Path(results) / "index.html", page)
+    files.write_text(Path(results) / "index.html", page)
     return frame
 
 
@@ -204,11 +204,11 @@ def _scenes(run):
     found = []
     for folder in sorted((run.folder / "figures" / "scenes").glob("*/"))[:SCENES]:
         order = {"LR": 0, "bicubic": 1, "pretrained": 2, "gan": 4, "HR": 5}
-        files = sorted(folder.glob("*.png"), key=lambda path: (order.get(path.stem, 3), path.stem))
-        if len(files) < 2:
+        paths = sorted(folder.glob("*.png"), key=lambda path: (order.get(path.stem, 3), path.stem))
+        if len(paths) < 2:
             continue
-        pictures = {path.stem: images.read(path) for path in files}
-        small = Image.fromarray(images.to_uint8(pictures[files[-1].stem]))
+        pictures = {path.stem: images.read(path) for path in paths}
+        small = Image.fromarray(images.to_uint8(pictures[paths[-1].stem]))
         small.thumbnail((240, 128))
         found.append(
             {

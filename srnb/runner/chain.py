@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from srnb import progress, runs
+from srnb import files, progress, runs
 from srnb.data import datasets
 from srnb.reports import report
 from srnb.runner import kernel, presets
@@ -37,12 +37,13 @@ def settle(values, paths, *, results):
     """Return checked values with paths made absolute, and make sure that the data and the run they name are there.
 
     Kernels stand in notebooks/, their user elsewhere: paths are meant from where the user stands. Only what the
-    notebooks in `paths` read is looked for. Raises FileNotFoundError or ValueError.
+    notebooks in `paths` read is looked for. A folder never takes the place of a set of the same name: as a `dataset`, a
+    path must look like one, ./DIV2K. Raises FileNotFoundError or ValueError.
     """
     settled = dict(values)
     for name in ("dataset_folder", "dataset", "test_dataset"):
         folder = Path(values.get(name) or "/nonexistent").expanduser()
-        if folder.is_dir():
+        if folder.is_dir() and (name == "dataset_folder" or datasets.is_path(values[name])):
             settled[name] = str(folder.absolute())
     read = {name: value for cell in effective(paths, settled).values() for name, value in cell.items()}
     for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
@@ -180,7 +181,7 @@ def finish(run):
     """Render the report of a run whose notebooks are complete, and say that it is done, last of all."""
     run.update(status="complete", error=None, finished=runs.now())
     path = report.render(run)
-    runs.write_text(run.folder / "DONE", runs.now() + "\n")
+    files.write_text(run.folder / "DONE", runs.now() + "\n")
     return path
 
 

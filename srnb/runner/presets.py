@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from srnb import checkout
-from srnb.checkout import NOTEBOOKS
+from srnb import files
+from srnb.files import NOTEBOOKS
 
 RUNNER = {  # parameters that the runner fills by itself -> how its user says it
     "run_folder": "--run and --results name the run's folder",
@@ -60,7 +60,7 @@ def parameters(notebook):
 
 def read(name, *, folder=NOTEBOOKS):
     """Return a preset, name -> value, by the name of a file in notebooks/presets or by path."""
-    return _read_yaml(name, checkout.presets(folder), "preset")
+    return _read_yaml(name, files.presets(folder), "preset")
 
 
 def read_grid(name, *, folder=NOTEBOOKS):
@@ -68,7 +68,7 @@ def read_grid(name, *, folder=NOTEBOOKS):
 
     The entry `common` of the file is not a variation: its overrides hold for all of them.
     """
-    grid = _read_yaml(name, checkout.grids(folder), "grid")
+    grid = _read_yaml(name, files.grids(folder), "grid")
     for variation, overrides in grid.items():
         if not isinstance(overrides, dict | None) or not re.fullmatch(r"[A-Za-z][\w-]*", variation):
             raise ValueError(

@@ -6,17 +6,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from srnb import files
+
 
 def save(path, variables, parameters):
     """Write the values of Keras variables, in their order, and a flat dict, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     arrays = {name: np.asarray(variable.value) for name, variable in _named(variables).items()}
-    try:
+    with files.whole(path) as temporary:
         save_file(arrays, temporary, metadata={"parameters": json.dumps(parameters)})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def restore(path, variables, parameters):

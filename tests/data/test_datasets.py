@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from srnb import checkout, cli
+from srnb import cli, files
 from srnb.data import datasets, downloads, images
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkout, "DATA", tmp_path / "data")
+    monkeypatch.setattr(files, "DATA", tmp_path / "data")
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
 
@@ -316,3 +316,16 @@ def test_set5_and_set14_share_a_photograph():
     """Known of old: Set5 'head' is Set14 'face'."""
     found = datasets.overlap(datasets.photographs("Set5"), datasets.photographs("Set14"))
     assert [(train.stem, test.stem) for train, test in found] == [("head", "face")]
+
+
+def test_a_folder_beside_the_user_never_takes_a_name(data, tmp_path, monkeypatch):
+    monkeypatch.delenv("SRNB_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("DIV2K", "mine"):
+        photograph(tmp_path / folder / "LR" / "a.png")
+    with pytest.raises(FileNotFoundError, match="srnb data fetch DIV2K"):
+        datasets.photographs("DIV2K")
+    with pytest.raises(FileNotFoundError, match=r"say \./mine"):
+        datasets.photographs("mine")
+    assert [path.name for path in datasets.photographs("./DIV2K")] == ["a.png"]
+    assert datasets.photographs(str(tmp_path / "mine"))

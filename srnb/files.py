@@ -1,0 +1,77 @@
+"""Files on disk: where a checkout and the cache keep theirs, and how one is written whole or not at all."""
+
+import os
+import shutil
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent  # the package is installed in place: its folders stand beside it
+NOTEBOOKS = ROOT / "notebooks"
+RESULTS = ROOT / "results"
+DATA = ROOT / "data"
+
+ABANDONED = 24 * 3600  # seconds after which a temporary file cannot belong to anyone who still writes it
+
+
+def presets(notebooks=NOTEBOOKS):
+    """Return the folder of the presets that belong to a folder of notebooks."""
+    return Path(notebooks) / "presets"
+
+
+def grids(notebooks=NOTEBOOKS):
+    """Return the folder of the grids that belong to a folder of notebooks."""
+    return presets(notebooks) / "grids"
+
+
+def cache():
+    """Return the folder of what can be made again: $SRNB_CACHE, or ~/.cache/srnb."""
+    return Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+
+
+@contextmanager
+def whole(path):
+    """Yield a new path beside `path`; what was written there, a file or a folder, takes its place at the end.
+
+    The folder is made. A file reaches the disk before it gets its name, so a power cut leaves the old one or the new
+    one. After an error nothing is left; what a killed process left is removed by a later write of the same name, once
+    it is a day old. The yielded name keeps all endings of `path`, since writers choose their format by them.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start = f".{path.name[:80]}."
+    _remove_abandoned(path.parent, start)
+    temporary = path.with_name(start + uuid.uuid4().hex + "".join(path.suffixes[-2:])[-40:])
+    try:
+        yield temporary
+        if temporary.is_dir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        else:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def write_text(path, text):
+    """Write a text file whole: UTF-8, line ends as they are."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _remove_abandoned(folder, start):
+    for name in os.listdir(folder):
+        ours = name.startswith(start) and len(name) >= len(start) + 32
+        if ours and set(name[len(start) : len(start) + 32]) <= set("0123456789abcdef"):
+            try:
+                if time.time() - (folder / name).stat().st_mtime > ABANDONED:
+                    _remove(folder / name)
+            except FileNotFoundError:  # its writer has just given it its name
+                continue
+
+
+def _remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
