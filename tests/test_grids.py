@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from srnb import checkout, losses, models, runs
+from srnb import files, losses, models, runs
 from srnb.runner import chain, presets
 
 PATHS = presets.notebooks()
-GRIDS = sorted(path.stem for path in checkout.grids().glob("*.yaml"))
+GRIDS = sorted(path.stem for path in files.grids().glob("*.yaml"))
 VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in presets.read_grid(grid).items()}
 
 
@@ -33,7 +33,7 @@ def test_there_is_a_grid_for_each_question():
     questions = {"losses", "adversarial", "normalization", "attention", "residual_scaling", "discriminator"}
     assert questions <= set(GRIDS)
     for grid in GRIDS:
-        assert checkout.grids().joinpath(f"{grid}.yaml").read_text().startswith("# ")
+        assert files.grids().joinpath(f"{grid}.yaml").read_text().startswith("# ")
 
 
 @pytest.mark.parametrize(("grid", "variation"), VARIATIONS, ids=map("-".join, VARIATIONS))
