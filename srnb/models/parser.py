@@ -12,6 +12,7 @@ CONVOLUTION = re.compile(r"k(\d+)n(\d+)(?:s(1/)?(\d+))?")
 STRUCTURES = {
     "add": {"add", "scale", "skip"},
     "concat": {"concat", "skip"},
+    "multiply": {"multiply", "skip"},
     "repeat": {"repeat", "times", "shared"},
     "upscale": {"upscale", "by"},
     "model": {"model", "with"},
@@ -107,6 +108,8 @@ class _Builder:
             skip = self.skip(x, entry, path, values, scope)
             inner = self.entry(x, entry["concat"], f"{path}.concat", values, scope)
             return self.apply(keras.layers.Concatenate, [skip, inner], path, scope.name("concat"))
+        if "multiply" in entry:
+            return self.multiply(x, entry, path, values, scope)
         if "repeat" in entry:
             return self.repeat(x, entry, path, values, scope)
         if "upscale" in entry:
@@ -132,6 +135,18 @@ class _Builder:
                 f"{path}: must add as many channels as it gets, {skip.shape[-1]}. Received: {inner.shape[-1]}"
             )
         return self.apply(keras.layers.Add, [skip, inner], path, scope.name("add"))
+
+    def multiply(self, x, entry, path, values, scope):
+        gate = self.entry(x, entry["multiply"], f"{path}.multiply", values, scope)
+        skip = self.skip(x, entry, path, values, scope)
+        if skip is None:
+            raise ValueError(f'{path}.skip: must be an entry that the gate multiplies. Received: "none"')
+        if gate.shape[-1] not in (1, skip.shape[-1]):  # one map gates all channels alike
+            raise ValueError(
+                f"{path}: must multiply by one channel or as many as it gets, {skip.shape[-1]}. "
+                f"Received: {gate.shape[-1]}"
+            )
+        return self.apply(keras.layers.Multiply, [skip, gate], path, scope.name("multiply"))
 
     def skip(self, x, entry, path, values, scope):
         """What goes past a structure: x itself, x through the entry `skip`, or None for "none"."""

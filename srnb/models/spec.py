@@ -18,6 +18,7 @@ An entry (`body`, a block, the value of a structure) is a string of words, a lis
 
     {"add": entry, "scale": 0.2, "skip": entry}      0.2 * entry(x) + skip(x); skip "none" leaves the sum out
     {"concat": entry, "skip": entry}                 [skip(x), entry(x)] along the channels
+    {"multiply": entry, "skip": entry}               skip(x) * entry(x): a gate, such as "k1n{width}s1 sigmoid"
     {"repeat": entry, "times": 16, "shared": true}   one after the other; shared: the same weights every time
     {"upscale": entry, "by": 4}                      once for every prime of `by`, which the entry sees as {factor}
     {"model": name or spec, "with": {overrides}}     another network as a layer

@@ -307,3 +307,40 @@ SPECS["asrgan_discriminator"] = {
         "stage(maps={width*8}) k1n{width*16}s1 lrelu(0.2) k1n1s1",
     ],
 }
+
+# The network that ships: residual blocks of EDSR (Lim et al. 2017, figure 2) on LR pixels, one pixel shuffle at the
+# end, and MSRResNet's bilinear skip.
+SPECS["compact"] = {
+    "name": "compact",
+    "paper": "ours, of the blocks of Lim et al. 2017, figure 2",
+    "scale": 4,
+    "width": 48,
+    "blocks": 8,
+    "where": {"residual": {"add": "k3n{width}s1 relu k3n{width}s1"}},
+    "body": {
+        "add": [
+            "k3n{width}s1",
+            {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1"]},
+            "k3n{channels*scale*scale}s1(msra=0.01) shuffle{scale}",
+        ],
+        "skip": "bilinear",
+    },
+}
+
+# SRVGGNetCompact of Real-ESRGAN's released code: 32 convolutions between the first and the last in
+# realesr-general-x4v3, 16 in realesr-animevideov3; all on LR pixels, one pixel shuffle, the nearest pixel added
+SPECS["srvgg"] = {
+    "name": "srvgg",
+    "paper": "SRVGGNetCompact of Real-ESRGAN's released code, after Wang et al. 2021",
+    "scale": 4,
+    "blocks": 32,
+    "width": 64,
+    "body": {
+        "add": [
+            "k3n{width}s1 prelu",
+            {"repeat": "k3n{width}s1 prelu", "times": "{blocks}"},
+            "k3n{channels*scale*scale}s1 shuffle{scale}",
+        ],
+        "skip": "nearest",
+    },
+}

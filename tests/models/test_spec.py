@@ -55,6 +55,26 @@ def test_concat_keeps_the_input_in_front():
     np.testing.assert_array_equal(out[..., :3], np.random.default_rng(0).random((1, 4, 4, 3), dtype=np.float32))
 
 
+@pytest.mark.parametrize("maps", [1, 3])
+def test_a_gate_is_worked_out_by_hand(maps):
+    spec = {"body": {"multiply": f"k1n{maps}s1 sigmoid"}}
+    model = models.build(spec)
+    picture = np.random.default_rng(0).random((1, 2, 2, 3), dtype=np.float32)
+    kernel, bias = (keras.ops.convert_to_numpy(variable) for variable in model.variables)
+    expected = picture / (1 + np.exp(-(picture @ kernel[0, 0] + bias)))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(picture)), expected, atol=1e-6)
+    assert models.cost(spec)["parameters"] == 4 * maps and models.cost(spec)["receptive_field"] == 1
+
+
+def test_a_gate_sees_and_skips_what_its_entries_say():
+    gate = {"body": {"multiply": "k3n3s1 k3n3s1 sigmoid", "skip": "k7n3s1"}}
+    assert models.cost(gate)["receptive_field"] == 7  # the larger of both ways
+    with pytest.raises(ValueError, match=r"body: must multiply by one channel or as many as it gets, 3. Received: 2"):
+        models.build({"body": {"multiply": "k1n2s1"}})
+    with pytest.raises(ValueError, match=r"body.skip: must be an entry that the gate multiplies"):
+        models.build({"body": {"multiply": "k1n3s1", "skip": "none"}})
+
+
 @pytest.mark.parametrize(
     "body, shape",
     [

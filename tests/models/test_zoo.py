@@ -31,6 +31,8 @@ TINY = {
     "johnson": {"width": 4, "blocks": 1},
     "rcan": {"width": 16, "blocks": 1, "groups": 1},
     "asrgan_generator": {"width": 8, "blocks": 1},
+    "compact": {"width": 4, "blocks": 1},
+    "srvgg": {"width": 4, "blocks": 1},
 }
 
 
@@ -45,6 +47,16 @@ def test_parameters_are_those_of_the_paper(name):
 
 
 def test_more_parameter_counts():
+    def conv(inputs, maps):
+        return 9 * inputs * maps + maps
+
+    for scale in (2, 3, 4):  # twins of compact differ in the last convolution only
+        by_hand = conv(3, 48) + 8 * 2 * conv(48, 48) + conv(48, 48) + conv(48, 3 * scale**2)
+        assert models.cost("compact", scale=scale)["trainable"] == by_hand
+    for blocks in (16, 32):  # PReLU has one slope for each map
+        by_hand = conv(3, 64) + blocks * conv(64, 64) + (blocks + 1) * 64 + conv(64, 48)
+        assert models.cost("srvgg", blocks=blocks)["trainable"] == by_hand
+    assert models.cost("srvgg")["trainable"] == 1_213_296
     assert models.cost("rrdb", blocks=16)["trainable"] == 11_662_019
     assert models.cost("srresnet")["parameters"] == 1_554_883  # with BatchNorm's moving statistics
     assert models.cost("srgan_discriminator")["parameters"] == 23_569_217
@@ -172,7 +184,7 @@ def test_discriminators_take_any_patch(name):
         assert out.shape == (2, 48, 48, 1)
 
 
-@pytest.mark.parametrize("name", ["srresnet", "edsr_baseline", "msrresnet", "rcan"])
+@pytest.mark.parametrize("name", ["srresnet", "edsr_baseline", "msrresnet", "rcan", "compact", "srvgg"])
 def test_a_constant_picture_shows_no_grid_at_the_start(name):
     """ICNR: away from the border every pixel of the output is the same (peers.md T22)."""
     model = models.build(name, **TINY[name])
