@@ -234,7 +234,7 @@ def keras_step(case, precision, _):
         **gan,
     )
     costs = [models.cost(network) for network in networks]
-    passes = 3, 9 if gan and gan["adversarial"][1] in losses.RELATIVISTIC else 8
+    passes = 3, 9 if gan and losses.relativistic(gan["adversarial"][1]) else 8
     forward = [cost["multiply_adds"] * case["patch"] ** 2 + cost["multiply_adds_per_picture"] for cost in costs]
     about = {
         "device": backend.accelerator() or "CPU",

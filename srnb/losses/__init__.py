@@ -12,11 +12,12 @@ from functools import partial
 
 from srnb.losses.adversarial import (
     ADVERSARIAL,
-    RELATIVISTIC,
     GradientPenalty,
     HistoricalAverage,
+    absolute,
     hinge,
     least_squares,
+    relativistic,
     relativistic_average,
     relativistic_average_hinge,
     relativistic_average_least_squares,
@@ -30,12 +31,12 @@ from srnb.losses.structural import ZHAO_SIGMAS, AdaptiveMix, BalancedMix, mix, m
 __all__ = [
     "ADVERSARIAL",
     "PIXEL",
-    "RELATIVISTIC",
     "ZHAO_SIGMAS",
     "AdaptiveMix",
     "BalancedMix",
     "GradientPenalty",
     "HistoricalAverage",
+    "absolute",
     "charbonnier",
     "feature_matching",
     "game",
@@ -48,6 +49,7 @@ __all__ = [
     "mse",
     "perceptual",
     "pixel",
+    "relativistic",
     "relativistic_average",
     "relativistic_average_hinge",
     "relativistic_average_least_squares",
@@ -85,4 +87,4 @@ def game(name, *, real_target=1.0):
         return ADVERSARIAL[name]
     if name != "vanilla":
         raise ValueError(f"real_target must be 1 for every loss but vanilla. Received: {real_target} for {name}")
-    return partial(vanilla, real_target=real_target)
+    return absolute(partial(vanilla, real_target=real_target))

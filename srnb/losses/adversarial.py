@@ -10,6 +10,22 @@ from srnb import backend
 from srnb.losses.pixel import as_float32
 
 
+def relativistic(loss):
+    """Whether the generator's part of an adversarial loss may read the real logits.
+
+    Those marked `absolute` do not; any other, also one wrapped in a `partial` or a lambda, is
+    taken to read them, which costs a pass of the discriminator at most.
+    """
+    return getattr(loss, "relativistic", True)
+
+
+def absolute(loss):
+    """Mark an adversarial loss whose generator part does not read the real logits, and return it."""
+    loss.relativistic = False
+    return loss
+
+
+@absolute
 def vanilla(real_logits, fake_logits, *, real_target=1.0):
     """SRGAN's loss, the generator's part non-saturating: -log D(fake).
 
@@ -21,17 +37,20 @@ def vanilla(real_logits, fake_logits, *, real_target=1.0):
     return generator_loss, _cross_entropy(real_logits, real_target) + _cross_entropy(fake_logits, 0.0)
 
 
+@absolute
 def least_squares(real_logits, fake_logits):
     """LSGAN with targets 1 and 0 (Mao et al., equation 9, without its halves)."""
     return _squares(fake_logits, 1.0), _squares(real_logits, 1.0) + _squares(fake_logits, 0.0)
 
 
+@absolute
 def hinge(real_logits, fake_logits):
     """Hinge loss, as in SAGAN."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
     return -ops.mean(fake_logits), _hinge(real_logits) + _hinge(-fake_logits)
 
 
+@absolute
 def wasserstein(real_logits, fake_logits):
     """The critic's estimate of the earth mover's distance (Arjovsky et al. 2017); it needs a `GradientPenalty`."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
@@ -69,9 +88,6 @@ ADVERSARIAL = {
     "relativistic_average_least_squares": relativistic_average_least_squares,
     "relativistic_average_hinge": relativistic_average_hinge,
 }
-
-# the losses whose generator part reads the real logits too
-RELATIVISTIC = {relativistic_average, relativistic_average_least_squares, relativistic_average_hinge}
 
 
 class GradientPenalty:

@@ -130,7 +130,7 @@ class Trainer:
             kept = [ops.copy(variable) for variable in self.discriminator.non_trainable_variables]
             fake_logits = self._logits(sr)
             # only a relativistic generator reads the real logits; the others are spared the pass
-            real_logits = self._logits(hr) if loss in losses.RELATIVISTIC else fake_logits
+            real_logits = self._logits(hr) if losses.relativistic(loss) else fake_logits
             for variable, value in zip(self.discriminator.non_trainable_variables, kept, strict=True):
                 variable.assign(value)
             logs["adversarial"] = loss(real_logits, fake_logits)[0]
@@ -194,50 +194,55 @@ class Trainer:
         watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
         self.generator.stop_training = False
         self.generator.optimizer = self.generator_optimizer  # TensorBoard and others look for the rate there
-        watchers.on_train_begin()
-        if backend.accelerator():
-            run.update(device=backend.accelerator())
-        with progress.Progress(steps, stage, start=first) as bar:
-            pending, started = [], time.perf_counter()
-            for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
-                watchers.on_train_batch_begin(step)
-                moves = (
-                    {} if self.discriminator_steps == 1 else {"generator_moves": not step % self.discriminator_steps}
-                )
-                pending.append((step, self._compiled_step(lr, hr, **moves)))
-                watchers.on_train_batch_end(step)
-                bar.update(step, **{name: value for name, value in record.items() if name not in UNSEEN})
-                if step % log_every and step < steps:
-                    continue
-                record = _mean_of(pending)
-                seconds = time.perf_counter() - started
-                record["images_per_second"] = round(len(pending) * len(lr) / seconds, 2)
-                if step % validate_every == 0 or step == steps:
-                    self.sync()
-                    measured = validate(self.average) if validate else {}
-                    record |= {f"validation_{name}": value for name, value in measured.items()}
-                    record_best(step, measured, self.average)
-                    if picture:
-                        images.write(run.figures / f"{stage}-{step:08d}.png", picture(self.average))
-                history = [*history, record][-symptoms.LINES - 1 :]
-                notices = symptoms.find(history, loss=self.adversarial and self.adversarial[1])
-                if notices:
-                    record["notice"] = "; ".join(notices)
-                    print(f"{stage} {step}: {record['notice']}", flush=True)
-                run.log({"stage": stage, "step": step, **record})
-                if step % checkpoint_every == 0 or step == steps:
-                    self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
-                    for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
-                        path.unlink()
-                if callbacks:  # they may read the optimizer
-                    self.sync()
-                watchers.on_epoch_end(step // log_every, record)
-                if self.generator.stop_training:
-                    break
+        try:
+            watchers.on_train_begin()
+            if backend.accelerator():
+                run.update(device=backend.accelerator())
+            with progress.Progress(steps, stage, start=first) as bar:
                 pending, started = [], time.perf_counter()
-        self.sync()
-        watchers.on_train_end()
-        del self.generator.optimizer  # Keras would write it into weight files
+                for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
+                    watchers.on_train_batch_begin(step)
+                    moves = (
+                        {}
+                        if self.discriminator_steps == 1
+                        else {"generator_moves": not step % self.discriminator_steps}
+                    )
+                    pending.append((step, self._compiled_step(lr, hr, **moves)))
+                    watchers.on_train_batch_end(step)
+                    bar.update(step, **{name: value for name, value in record.items() if name not in UNSEEN})
+                    if step % log_every and step < steps:
+                        continue
+                    record = _mean_of(pending)
+                    seconds = time.perf_counter() - started
+                    record["images_per_second"] = round(len(pending) * len(lr) / seconds, 2)
+                    if step % validate_every == 0 or step == steps:
+                        self.sync()
+                        measured = validate(self.average) if validate else {}
+                        record |= {f"validation_{name}": value for name, value in measured.items()}
+                        record_best(step, measured, self.average)
+                        if picture:
+                            images.write(run.figures / f"{stage}-{step:08d}.png", picture(self.average))
+                    history = [*history, record][-symptoms.LINES - 1 :]
+                    notices = symptoms.find(history, loss=self.adversarial and self.adversarial[1])
+                    if notices:
+                        record["notice"] = "; ".join(notices)
+                        print(f"{stage} {step}: {record['notice']}", flush=True)
+                    run.log({"stage": stage, "step": step, **record})
+                    if step % checkpoint_every == 0 or step == steps:
+                        self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
+                        for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
+                            path.unlink()
+                    if callbacks:  # they may read the optimizer
+                        self.sync()
+                    watchers.on_epoch_end(step // log_every, record)
+                    if self.generator.stop_training:
+                        break
+                    pending, started = [], time.perf_counter()
+            self.sync()
+            watchers.on_train_end()
+        finally:  # also after Ctrl-C and a loss that is not finite: on JAX a step consumes the buffers of its variables
+            self.sync()
+            del self.generator.optimizer  # Keras would write it into weight files
 
     def sync(self):
         """Bring the networks' variables up to date; `fit` does it before validation, checkpoints and its end."""

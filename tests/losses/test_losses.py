@@ -314,7 +314,7 @@ def test_only_the_relativistic_generators_read_the_real_logits(name):
     loss = losses.ADVERSARIAL[name]
     fake = np.float32([[0.1], [0.2]])
     reads = value(loss(fake + 1, fake)[0]) != value(loss(fake - 1, fake)[0])
-    assert reads == (loss in losses.RELATIVISTIC)
+    assert reads == losses.relativistic(loss)
 
 
 def critic(weights, activation="linear"):
@@ -396,6 +396,7 @@ def test_historical_average_is_the_distance_from_the_mean_of_all_weights_so_far(
 def test_a_game_is_named_and_only_vanilla_smooths_its_labels():
     assert losses.game("hinge") is losses.hinge
     real, fake = np.float32([[1.0]]), np.float32([[-1.0]])
+    assert not losses.relativistic(losses.game("vanilla", real_target=0.9))
     smooth = [value(x) for x in losses.game("vanilla", real_target=0.9)(real, fake)]
     assert smooth == [value(x) for x in losses.vanilla(real, fake, real_target=0.9)]
     with pytest.raises(ValueError, match="must be one of vanilla"):

@@ -18,6 +18,8 @@ from srnb.training import optimizers
 
 pytestmark = pytest.mark.backends
 
+RELATIVISTIC_TWICE = losses.relativistic_average, partial(losses.relativistic_average)
+
 
 def generator():
     lr = keras.Input((None, None, 3))
@@ -207,6 +209,30 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, FloatingPointError])
+def test_a_training_that_is_cut_short_leaves_its_networks_usable(tmp_path, failure):
+    def cut_short(first):
+        for step, (lr, hr) in enumerate(batches(first), start=first + 1):
+            if step == 4 and failure is KeyboardInterrupt:
+                raise failure
+            yield lr, hr * np.nan if step == 4 else hr
+
+    subject = trainer()
+    with pytest.raises(failure):
+        run = runs.Run(tmp_path)
+        subject.fit(cut_short, steps=10, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4)
+    arrays(subject.state)  # JAX: the variables must not hold buffers that a step has consumed
+    assert subject.average(np.zeros((1, 4, 4, 3), "float32")).shape == (1, 8, 8, 3)
+    assert getattr(subject.generator, "optimizer", None) is None  # else Keras writes it into weight files
+
+
+def test_a_wrapped_relativistic_loss_gets_the_real_logits():
+    plain, wrapped = (trainer(adversarial=loss) for loss in RELATIVISTIC_TWICE)
+    for (lr, hr), _ in zip(batches(0), range(2), strict=False):
+        expected, received = (float(subject._compiled_step(lr, hr)["adversarial"]) for subject in (plain, wrapped))
+        assert received == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_training_that_starts_anew_forgets_the_one_before(tmp_path):
     fit(plain_trainer(), tmp_path, 12)
     run = fit(plain_trainer(), tmp_path, 6)
@@ -368,7 +394,7 @@ def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
 FIVE_STEPS = """
 import json, sys
 import numpy as np
-sys.path.insert(0, "tests/training")
+sys.path.insert(0, sys.argv[1])
 from srnb import backend
 devices = backend.distribute()
 from test_trainer import trainer, batches, losses
@@ -393,7 +419,7 @@ def five_steps(*environments):
     """Run the program once for each environment, side by side; return what each printed last."""
     programs = [
         subprocess.Popen(
-            [sys.executable, "-c", FIVE_STEPS],
+            [sys.executable, "-c", FIVE_STEPS, str(Path(__file__).parent)],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
             stdout=subprocess.PIPE,
             text=True,
