@@ -17,7 +17,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
-from srnb import files, progress, runs
+from srnb import evaluation, files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
 from srnb.reports import slider
@@ -112,12 +112,10 @@ def _row(folder, row):
 
 
 def summary(run):
-    """Return the means over the photographs, one row per dataset and model; None if the run has measured nothing."""
+    """Return `evaluation.summary` of a run's metrics; None if the run has measured nothing."""
     if not (run.folder / "metrics.csv").is_file():
         return None
-    table = run.metrics()
-    means = table.groupby(["dataset", "model", "metric"], sort=False)["value"].mean().unstack("metric")
-    return means[table["metric"].unique()]
+    return evaluation.summary(run.metrics())
 
 
 def _cells(copy, stem):

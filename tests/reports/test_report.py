@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from srnb import runs
+from srnb import evaluation, runs
 from srnb.data import images
 from srnb.reports import report
 
@@ -173,3 +173,12 @@ def test_index_links_to_reports(run):
     assert list(frame["run"]) == ["sample"] and '<a href="sample/report/index.html">sample</a>' in text
     assert "25.00 <small>-1.00</small>" in text and "0.3000 <small>-0.1000</small>" in text
     assert Page(text).fetched == []
+
+
+def test_the_time_of_a_report_is_the_median_of_the_evaluation(tmp_path):
+    rows = [("gan", "set", f"image{i}", "seconds_per_megapixel", "", seconds) for i, seconds in enumerate((9, 1, 2))]
+    table = pd.DataFrame(rows, columns=evaluation.COLUMNS)  # the first photograph pays for compiling
+    run = runs.Run(tmp_path / "run")
+    run.write_metrics(table)
+    assert report.summary(run).loc[("set", "gan"), "seconds_per_megapixel"] == 2
+    pd.testing.assert_frame_equal(report.summary(run), evaluation.summary(table))
