@@ -119,7 +119,8 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         networks[label] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []
     for name, photographs in pairs.items():
-        scenes = progress.track(evaluation.pictures(networks, photographs, scale=scale), name, total=len(photographs))
+        scenes = evaluation.upscale_pairs(networks, photographs, scale=scale)
+        scenes = progress.track(scenes, name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
     files.write_text(out, table.to_csv(index=False))

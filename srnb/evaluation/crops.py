@@ -4,16 +4,25 @@ import numpy as np
 from scipy import ndimage
 
 
-def differing_crops(picture, *, size=96, count=2):
-    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where the models of a picture differ most."""
-    spread = np.stack([sr.mean(axis=-1) for sr in picture["sr"].values()]).std(axis=0)
-    return _peaks(spread, size, count)
+def differing_crops(scene, names=None, *, size=96, count=2):
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where pictures of a scene differ most.
+
+    `names` are those that are shown, by default all models; "HR" may be among them.
+    """
+    pictures = [scene.pictures[name] for name in (names or scene.sr)]
+    return _peaks(np.stack([picture.mean(axis=-1) for picture in pictures]).std(axis=0), size, count)
 
 
-def failing_crops(picture, model, *, reference="bicubic", size=96, count=2):
+def failing_crops(scene, model, *, reference="bicubic", size=96, count=2):
     """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` errs more than `reference`."""
-    errors = [((picture["sr"][name] - picture["hr"]) ** 2).mean(axis=-1) for name in (model, reference)]
+    errors = [((scene.sr[name] - scene.hr) ** 2).mean(axis=-1) for name in (model, reference)]
     return _peaks(errors[0] - errors[1], size, count)
+
+
+def area(box):
+    """Return a box (top, left, size) as the pair of slices that cuts it out of a picture."""
+    top, left, size = box
+    return slice(top, top + size), slice(left, left + size)
 
 
 def _peaks(values, size, count):

@@ -1,31 +1,67 @@
-"""Held-out photographs as scenes: what goes in, what should come out, and what each model makes of it."""
+"""Scenes: a photograph made small, the original, and what each model makes of it."""
 
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from srnb.data import degrade, images, resize
 
 
-def bicubic(lr, scale):
-    """Return `lr` enlarged by MATLAB's bicubic in 8 bit, the baseline of every table."""
-    return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
+@dataclass
+class Scene:
+    """One photograph with all that is to be compared: pictures are float32 (H, W, 3) in [0, 1].
+
+    `sr` and `seconds` hold the picture of each model and the wall time that it took. `grey` tells whether a file of the
+    pair has a single channel.
+    """
+
+    image: str
+    lr: np.ndarray
+    hr: np.ndarray
+    grey: bool = False
+    sr: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+
+    @property
+    def scale(self):
+        return self.hr.shape[0] // self.lr.shape[0]
+
+    @property
+    def pictures(self):
+        """All pictures by name, in the order in which they are shown: LR, those of the models, HR."""
+        return {"LR": self.lr, **self.sr, "HR": self.hr}
+
+    def upscale(self, name, model):
+        """Add what `model`, a network or a function of `lr`, makes of `lr`: in 8 bit, as a file would hold it."""
+        method, start = _method(model), time.perf_counter()
+        self.sr[name] = images.from_uint8(images.to_uint8(method(self.lr)))
+        self.seconds[name] = time.perf_counter() - start
 
 
-def pictures(models, pairs, *, scale, degradation="bicubic", seed=0):
-    """Yield for each pair of files a dict of what there is to compare: image, lr, hr, grey, sr and seconds by model.
+def held_out(data, models=(), *, seed=0):
+    """Yield a scene for each held-out photograph of `data`, what run.json says of a run's photographs.
 
-    `models` is a dict of name -> network or function of `lr`; "bicubic" is put before them. `pairs` are (hr_path,
+    `models` and `seed` are those of `upscale_pairs`.
+    """
+    pairs, degradation = [(path, None) for path in data["test"]], data["degradation"]["name"]
+    yield from upscale_pairs(models, pairs, scale=data["scale"], degradation=degradation, seed=seed)
+
+
+def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
+    """Yield a scene for each pair of files.
+
+    `models` is a dict of name -> network or function of `lr`; "bicubic" comes before them. `pairs` are (hr_path,
     lr_path or None); without a path `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the
-    scale, never resampled. `sr` is what a file would hold: 8 bit, here as floats in [0, 1]. Raises ValueError when the
-    files of a pair do not fit together.
+    scale, never resampled. Raises ValueError when the files of a pair do not fit together.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
     stems = Counter(hr.stem for hr, _ in pairs)
     names = {hr: hr.stem if stems[hr.stem] == 1 else f"{hr.parent.name}/{hr.name}" for hr, _ in pairs}
-    methods = {"bicubic": lambda lr: bicubic(lr, scale)}
-    methods |= {name: _method(model) for name, model in models.items()}
+    models = {"bicubic": partial(bicubic, scale=scale), **dict(models)}
     for number, (hr_path, lr_path) in enumerate(pairs):
         hr = resize.crop_to_multiple(images.read(hr_path), scale)
         if lr_path:
@@ -37,13 +73,16 @@ def pictures(models, pairs, *, scale, degradation="bicubic", seed=0):
             raise ValueError(
                 f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
             )
-        sr, seconds = {}, {}
-        for name, method in methods.items():
-            start = time.perf_counter()
-            sr[name] = images.from_uint8(images.to_uint8(method(lr)))
-            seconds[name] = time.perf_counter() - start
         grey = any(images.kind(path)[0] for path in (hr_path, lr_path) if path)
-        yield {"image": names[hr_path], "lr": lr, "hr": hr, "grey": grey, "sr": sr, "seconds": seconds}
+        scene = Scene(names[hr_path], lr, hr, grey)
+        for name, model in models.items():
+            scene.upscale(name, model)
+        yield scene
+
+
+def bicubic(lr, scale):
+    """Return `lr` enlarged by MATLAB's bicubic in 8 bit, the baseline of every table."""
+    return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
 
 
 def _method(model):

@@ -3,19 +3,38 @@
 import numpy as np
 
 from srnb import evaluation
-from srnb.data import images
+from srnb.data import degrade, images
 
 
 def test_hr_is_cropped_and_lr_is_made_of_what_is_left(photographs):
-    scene = next(evaluation.pictures({}, photographs, scale=4))
+    scene = next(evaluation.upscale_pairs({}, photographs, scale=4))
     file = images.read(photographs[0][0])
-    np.testing.assert_array_equal(scene["hr"], file[:48, :60])
-    assert scene["lr"].shape == (12, 15, 3) and scene["sr"]["bicubic"].shape == (48, 60, 3)
+    np.testing.assert_array_equal(scene.hr, file[:48, :60])
+    assert scene.lr.shape == (12, 15, 3) and scene.sr["bicubic"].shape == (48, 60, 3)
 
 
 def test_photographs_of_one_name_stay_two(photographs, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photograph0.png"
     twin.write_bytes(photographs[1][0].read_bytes())
-    names = [scene["image"] for scene in evaluation.pictures({}, [*photographs[:2], (twin, None)], scale=4)]
+    names = [scene.image for scene in evaluation.upscale_pairs({}, [*photographs[:2], (twin, None)], scale=4)]
     assert names == [f"{tmp_path.name}/photograph0.png", "photograph1", "other/photograph0.png"]
+
+
+def test_held_out_scenes_are_those_of_the_run_made_small_as_it_says(photographs):
+    data = {
+        "test": [str(path) for path, _ in photographs[:2]],
+        "scale": 2,
+        "degradation": {"name": "realesrgan", "version": 1},
+    }
+    scenes = list(evaluation.held_out(data, {"half": lambda lr: np.full((50, 62, 3), 0.5, "float32")}, seed=3))
+    expected = [
+        degrade.degrade(images.to_uint8(scene.hr), scale=2, name="realesrgan", seed=(3, number))
+        for number, scene in enumerate(scenes)
+    ]
+    for scene, lr in zip(scenes, expected, strict=True):
+        np.testing.assert_array_equal(images.to_uint8(scene.lr), lr)
+        assert list(scene.pictures) == ["LR", "bicubic", "half", "HR"] and scene.scale == 2
+        np.testing.assert_array_equal(scene.sr["half"], images.from_uint8(np.full((50, 62, 3), 128, "uint8")))
+        assert scene.seconds.keys() == scene.sr.keys() and scene.seconds["half"] > 0
+    assert not np.array_equal(expected[0], degrade.degrade(images.to_uint8(scenes[0].hr), scale=2, name="realesrgan"))

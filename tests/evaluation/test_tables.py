@@ -72,20 +72,20 @@ def test_a_grey_file_counts_both_ways_and_says_which(bicubic_tables):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_perfect_pictures_score_one_however_many_there_are(photographs, count):
-    scenes = list(evaluation.pictures({}, photographs[:count], scale=4))
+    scenes = list(evaluation.upscale_pairs({}, photographs[:count], scale=4))
     for scene in scenes:
-        scene["sr"]["perfect"], scene["seconds"]["perfect"] = scene["hr"], 0.0
+        scene.sr["perfect"], scene.seconds["perfect"] = scene.hr, 0.0
     means = evaluation.summary(evaluation.tabulate(scenes, dataset="set", metrics=("ssim_y", "ssim_rgb", "psnr_y")))
     assert means.loc[("set", "perfect"), ["ssim_y", "ssim_rgb"]].tolist() == pytest.approx([1, 1], abs=1e-12)
     assert means.loc[("set", "perfect"), "psnr_y"] == np.inf
 
 
 def test_the_mean_is_that_of_the_images_decibels(photographs):
-    scenes = list(evaluation.pictures({}, photographs[:2], scale=4))
+    scenes = list(evaluation.upscale_pairs({}, photographs[:2], scale=4))
     for scene, offset in zip(scenes, (5, 20), strict=True):
-        scene["hr"] = images.from_uint8(np.full(scene["hr"].shape, 100, "uint8"))
-        scene["sr"] = {"model": images.from_uint8(np.full(scene["hr"].shape, 100 + offset, "uint8"))}
-        scene["seconds"]["model"] = 1.0
+        scene.hr = images.from_uint8(np.full(scene.hr.shape, 100, "uint8"))
+        scene.sr = {"model": images.from_uint8(np.full(scene.hr.shape, 100 + offset, "uint8"))}
+        scene.seconds["model"] = 1.0
     table = evaluation.tabulate(scenes, dataset="set", metrics=("psnr_rgb", "psnr_y"))
     means = evaluation.summary(table).loc[("set", "model")]
     assert means["psnr_rgb"] == pytest.approx((20 * np.log10(255 / 5) + 20 * np.log10(255 / 20)) / 2)
@@ -107,7 +107,7 @@ def test_the_table_is_tidy_and_bicubic_is_in_it(photographs):
 def test_files_that_do_not_fit_are_refused_by_name(photographs):
     (first, _), (second, _), *_ = photographs
     with pytest.raises(ValueError, match=r"photograph1\.png must be .*photograph0\.png made 4 times smaller"):
-        list(evaluation.pictures({}, [(first, second)], scale=4))
+        list(evaluation.upscale_pairs({}, [(first, second)], scale=4))
     with pytest.raises(ValueError, match="grey must"):
         evaluation.evaluate({}, photographs, scale=4, dataset="", grey="luminance")
     with pytest.raises(ValueError, match="metric must be one of psnr_y"):
