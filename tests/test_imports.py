@@ -27,7 +27,7 @@ WITHIN = {
     "data": ["patches", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads", "catalogue"],
     "training": ["trainer", "optimizers", "checkpoints", "symptoms"],
     "evaluation": ["comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
-    "reports": ["report", "widgets", "slider", "figures"],
+    "reports": ["report", "card", "widgets", "slider", "figures"],
     "runner": ["grid", "chain", "kernel", "presets"],
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

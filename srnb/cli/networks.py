@@ -10,9 +10,20 @@ from srnb.cli.command import backend_option, chosen_backend, main, plainly, resu
 
 @main.command()
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
 @click.option(
-    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where results go."
+    "--model",
+    default="compact-photo",
+    show_default=True,
+    metavar="NAME",
+    help="A network that ships (`srnb models` lists them), name or folder of a run, or a weight file.",
+)
+@click.option(
+    "--out",
+    default=".",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where results go.",
 )
 @click.option(
     "--tile", type=click.IntRange(16), default=192, show_default=True, help="Side of a tile in PHOTO's pixels."
@@ -22,7 +33,7 @@ from srnb.cli.command import backend_option, chosen_backend, main, plainly, resu
     "--blend",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Walk between RUN's two generators: 0 is the pretrained one, 1 the GAN.  [default: the GAN if there is one]",
+    help="Walk between two networks: 0 is the one nearest to the truth, 1 the GAN that was trained from it.",
 )
 @results_option
 @backend_option
@@ -34,21 +45,14 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     others are done all the same.
 
     \b
-    srnb upscale holiday/*.jpg --model sample --out large
-    srnb upscale holiday/*.jpg --model sample --blend 0.8 --out large      a little less invention
+    srnb upscale photo.jpg                                                 with the network for real pictures
+    srnb upscale holiday/*.jpg --model sample --out large                  with that of a run
+    srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invention
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    from srnb import models
     from srnb.evaluation import inference
 
-    path, failures = _weights(model, results), []
-    if blend is None:
-        network = inference.load(path)
-    else:
-        if not path.is_dir():
-            raise ValueError(f"--blend must stand with a run, which has two generators. Received: --model {model}")
-        ends = [inference.load(path / "weights" / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
-        network = models.interpolate(*ends, blend)
+    network, failures = _network(model, results) if blend is None else _blend(model, results, blend), []
     for source, target in _targets(photos, out, inference.scale(network), failures):
         try:
             with click.progressbar(length=1000, label=source.name) as bar:
@@ -64,7 +68,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 
 
 @main.command()
-@click.option("--model", "names", multiple=True, metavar="RUN", help="As for upscale; give several to compare them.")
+@click.option("--model", "names", multiple=True, metavar="NAME", help="As for upscale; give several to compare them.")
 @click.option("--sets", default="sample", show_default=True, help="Comma separated: sample, Set5, …, or folders.")
 @click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
 @click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
@@ -109,14 +113,12 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
     }
     networks = {}
     for name in names:
-        path = _weights(name, results)
-        network = inference.load(path)
+        network = _network(name, results)
         if inference.scale(network) != scale:
             raise ValueError(
                 f"--scale must be that of the model {name}. Received: {scale}, not {inference.scale(network)}"
             )
-        label = path.name if path.is_dir() else f"{path.parent.parent.name} {path.name.partition('.')[0]}"
-        networks[label] = partial(inference.upscale, network, ensemble=ensemble)
+        networks[_label(name)] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []
     for name, photographs in pairs.items():
         scenes = evaluation.upscale_pairs(networks, photographs, scale=scale)
@@ -138,7 +140,7 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
 
 
 @main.command()
-@click.option("--model", required=True, metavar="RUN", help="Name or folder of a run, or one of its weight files.")
+@click.option("--model", required=True, metavar="NAME", help="As for upscale.")
 @click.option(
     "--format",
     "form",
@@ -159,18 +161,56 @@ def export(model, form, out, results):
     srnb export --model sample --format onnx --out sample.onnx
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all three
-    from srnb.evaluation import inference
     from srnb.models import export as exports
 
-    exports.write(inference.load(_weights(model, results)), out, format=form)
+    exports.write(_network(model, results), out, format=form)
     click.echo(out)
 
 
-def _weights(model, results):
-    """Return the weight file or the run's folder that a user means."""
+def _network(model, results):
+    """Return the network that a user means: one that ships, a run's, or that of a weight file."""
+    from srnb.evaluation import inference
+    from srnb.models import shipped
+
+    if model in shipped.names():  # a run of the same name is reached by its path
+        return shipped.load(model)
+    if Path(model).is_file():
+        return inference.load(model)
+    return inference.load(_run(model, results).folder)
+
+
+def _blend(model, results, share):
+    """Return the network between the two ends that a name has: the start of its training and what came of it."""
+    from srnb import models
+    from srnb.evaluation import inference
+    from srnb.models import shipped
+
+    if model in shipped.names():
+        start = shipped.card(model)["start"]
+        if not start:
+            raise ValueError(f"--blend must stand with a network that was trained from another. Received: {model}")
+        return models.interpolate(shipped.load(start), shipped.load(model), share)
+    if Path(model).is_file():
+        raise ValueError(f"--blend must stand with a run, which has two generators. Received: --model {model}")
+    folder = _run(model, results).weights
+    ends = [inference.load(folder / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
+    return models.interpolate(*ends, share)
+
+
+def _run(model, results):
+    from srnb.models import shipped
     from srnb.runner import chain
 
-    return Path(model) if Path(model).is_file() else chain.find(model, results=results).folder
+    try:
+        return chain.find(model, results=results)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(shipped.names())}") from None
+
+
+def _label(model):
+    """Return what a model is called in a table: its name, or run and stage of a weight file."""
+    path = Path(model)
+    return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}" if path.is_file() else path.name
 
 
 def _targets(photos, out, scale, failures):

@@ -1,0 +1,64 @@
+"""The networks that ship with the package: list them, make one from a run."""
+
+import os
+from pathlib import Path
+
+import click
+
+from srnb.cli.command import main, plainly, results_option
+
+
+@main.command()
+@results_option
+@plainly
+def models(results):
+    """List what `--model` takes: the networks that ship, and the generators of finished runs.
+
+    Metrics are means over a set, as measured by `srnb evaluate` or notebook 4.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from srnb import runs
+    from srnb.models import shipped
+
+    for name in shipped.names():
+        card = shipped.card(name)
+        size = (shipped.FOLDER / name / "weights.safetensors").stat().st_size / 2**20
+        click.echo(f"{name}: x{card['spec']['scale']}, {card['parameters']:,} parameters, {size:.1f} MiB")
+        click.echo(f"    {card['summary']}")
+        for dataset, values in card["metrics"].items():
+            shown = [
+                f"{metric} {values[metric]:.4g}" for metric in ("psnr_y", "ssim_y", "lpips_alex") if metric in values
+            ]
+            click.echo(f"    {dataset}: {', '.join(shown)}")
+    for run in runs.find(results):
+        weights = [run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")]
+        stages, spec = [path.name.partition(".")[0] for path in weights if path.is_file()], run.read().get("generator")
+        if spec and stages:
+            click.echo(f"{run.name}: a run, x{spec['scale']}, {spec['name']}, {' and '.join(stages)}")
+
+
+@main.command()
+@click.argument("run")
+@click.argument("name")
+@click.option("--stage", type=click.Choice(["pretrained", "gan"]), required=True, help="Which generator ships.")
+@click.option("--summary", required=True, help="One sentence: what the network is for.")
+@click.option("--start", metavar="NAME", help="The shipped network that its training began from.")
+@click.option(
+    "--sources",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Table (TSV) of the photographs: file, source_repo, source_path, licence_as_stated.",
+)
+@results_option
+@plainly
+def ship(run, name, stage, summary, start, sources, results):
+    """Make the generator of a finished RUN one of the networks that ship: srnb/weights/NAME.
+
+    Written are weights, spec, metrics, thinned log, a picture and a page. Notebook 4 must have measured the run.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from srnb.models import shipped
+    from srnb.reports import card
+    from srnb.runner import chain
+
+    card.write(chain.find(run, results=results), name, stage=stage, summary=summary, start=start, sources=sources)
+    click.echo(shipped.FOLDER / name)

@@ -1,0 +1,36 @@
+"""The networks that ship with the package: srnb/weights/NAME holds weights, spec and record of each.
+
+card.json says what a network is, how it was trained and what it measures; `reports.card` writes it from a run.
+"""
+
+import json
+from pathlib import Path
+
+from srnb.models import parser, weights
+
+FOLDER = Path(__file__).resolve().parent.parent / "weights"
+
+
+def names():
+    """Return the names of the networks that ship, sorted."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/card.json"))
+
+
+def card(name):
+    """Return the card of a shipped network as a dict.
+
+    Its keys: name, summary, spec, parameters, start (the shipped network that its training began from, or null),
+    training (a record of the run), metrics ({set: {metric: mean}}), check (numbers that a copy must reproduce) and
+    photographs (file, source and licence of each that it was trained on). Raises ValueError for a name that does not
+    ship.
+    """
+    if name not in names():
+        raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")
+    return json.loads((FOLDER / name / "card.json").read_text("utf-8"))
+
+
+def load(name):
+    """Return a shipped network, built from its spec, with its weights. Raises ValueError as `card`."""
+    model = parser.build(card(name)["spec"])
+    weights.load_weights(model, FOLDER / name / "weights.safetensors")
+    return model

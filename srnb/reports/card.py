@@ -1,0 +1,128 @@
+"""The card of a network that ships, made from a finished run: nothing in it is typed but one sentence."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from scipy.ndimage import uniform_filter
+
+from srnb import evaluation, files, models, progress
+from srnb.data import datasets, degrade, images, resize
+from srnb.evaluation import inference, metrics, scenes
+from srnb.models import shipped
+
+STAGES = {"pretrained": "pretrain", "gan": "gan"}  # name of a generator in weights/ and metrics.csv -> stage in the log
+LINES = 200  # of the log that are kept
+RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started", "seconds")
+CHECKED = 2  # photographs of the sample whose numbers a copy must reproduce
+SIDE = 128  # pixels of HR on a side of the picture's details
+TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
+
+
+def write(run, name, *, stage, summary, start=None, sources=None):
+    """Write srnb/weights/<name> from a run that notebook 4 has measured, and return the card as a dict.
+
+    stage: "pretrained" or "gan", the generator that ships.
+    summary: one sentence on what the network is for.
+    start: the shipped network that its training began from.
+    sources: a table (TSV) with the columns file, source_repo, source_path and licence_as_stated, in which every
+        photograph of the training must stand.
+    Raises ValueError if the run has measured nothing, or was trained on a photograph without source or licence.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage must be {' or '.join(STAGES)}. Received: {stage!r}")
+    table = run.metrics()
+    table = table[table["model"].isin(["bicubic", stage])]
+    if stage not in set(table["model"]):
+        raise ValueError(f"the run must have measured its generator {stage!r}. Received: {run.folder}")
+    record, log = run.read(), run.read_log()
+    model = inference.load(run.weights / f"{stage}.weights.h5")
+    means = evaluation.summary(table)
+    card = {
+        "name": name,
+        "summary": summary,
+        "spec": {**record["generator"], "name": name.replace("-", "_")},
+        "parameters": model.count_params(),
+        "start": start,
+        "degradation": record["data"]["degradation"],
+        "training": {key: record.get(key) for key in RECORD}
+        | {"steps": int(log[log["stage"] == STAGES[stage]]["step"].max())},
+        "metrics": {
+            dataset: means.loc[dataset, stage].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
+        },
+        "check": check(model, record["data"]["degradation"]["name"]),
+        "photographs": _photographs(record["data"]["train"], sources),
+    }
+    folder = shipped.FOLDER / name
+    models.save_weights(model, folder / "weights.safetensors")
+    files.write_text(folder / "metrics.csv", table.assign(run=name).to_csv(index=False))
+    log = log[log["stage"] == STAGES[stage]]
+    kept = log.iloc[:: max(1, -(-len(log) // LINES))].to_dict("records")
+    lines = ({key: value for key, value in row.items() if value == value} for row in kept)  # NaN: not logged there
+    files.write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    images.write(folder / "picture.png", _picture(model, record["data"]["degradation"]["name"]))
+    files.write_text(folder / "README.md", _page(card, means, stage))
+    files.write_text(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it names it
+    return card
+
+
+def _page(card, means, stage):
+    """The card as a page of Markdown: what it is, numbers, picture, training, limits."""
+    shown = [metric for metric in means.columns if metric in metrics.METRICS]
+    rows = [
+        (dataset, card["name"] if model == stage else model, [f"{value:.4g}" for value in row[shown]])
+        for (dataset, model), row in means.iterrows()
+    ]
+    licences = Counter(photograph.get("licence", "not stated") for photograph in card["photographs"])
+    template = jinja2.Template(TEMPLATE.read_text("utf-8"), trim_blocks=True, lstrip_blocks=True)
+    duration = progress.duration(card["training"]["seconds"])
+    headings = [metrics.METRICS[metric].name for metric in shown]
+    return template.render(card=card, headings=headings, rows=rows, licences=licences.most_common(), duration=duration)
+
+
+def check(model, degradation):
+    """Return {photograph: PSNR-Y in dB} on the first held-out photographs of the sample, which every copy has."""
+    values = {}
+    factor = inference.scale(model)
+    for scene in _scenes(degradation, factor):
+        sr = images.from_uint8(images.to_uint8(inference.upscale(model, scene["lr"])))
+        values[scene["image"]] = round(metrics.measure("psnr_y", sr, hr=scene["hr"], lr=scene["lr"], border=factor), 4)
+    return values
+
+
+def _scenes(degradation, scale):
+    for number, path in enumerate(datasets.photographs("sample", "test")[:CHECKED]):
+        hr = resize.crop_to_multiple(images.read(path), scale)
+        lr = images.from_uint8(degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=(0, number)))
+        yield {"image": path.stem, "hr": hr, "lr": lr}
+
+
+def _picture(model, degradation):
+    """Details of the checked photographs, one below the other: bicubic, the network, HR."""
+    factor, rows = inference.scale(model), []
+    for scene in _scenes(degradation, factor):
+        sr = inference.upscale(model, scene["lr"])
+        pictures = [scenes.bicubic(scene["lr"], factor), sr, scene["hr"]]
+        change = np.abs(pictures[1] - pictures[0]).mean(-1)
+        half = SIDE // 2
+        change = uniform_filter(change, SIDE)[half:-half, half:-half]
+        top, left = np.unravel_index(change.argmax(), change.shape)
+        rows.append(np.concatenate([picture[top : top + SIDE, left : left + SIDE] for picture in pictures], axis=1))
+    return np.concatenate(rows).repeat(2, 0).repeat(2, 1)
+
+
+def _photographs(paths, sources):
+    """Return file, source and licence of each photograph. Raises ValueError for one that has none."""
+    names = [Path(path).name for path in paths]
+    if sources is None:
+        return [{"file": name} for name in names]
+    with open(sources, encoding="utf-8", newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file, delimiter="\t")}
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise ValueError(f"every photograph must have a source and a licence. Received: none for {missing[:5]}")
+    columns = {"source": "source_repo", "path": "source_path", "licence": "licence_as_stated"}
+    return [{"file": name} | {key: rows[name][column] for key, column in columns.items()} for name in names]

@@ -1,0 +1,49 @@
+"""Every network that ships is whole: it has its card, loads strictly, and gives the numbers that the card says."""
+
+import os
+
+import pytest
+
+from srnb.models import shipped
+
+LARGEST = 4 * 10**6  # bytes of a weight file
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_network_that_ships_gives_the_numbers_of_its_card(name):
+    from srnb.reports import card as cards
+
+    card, network = shipped.card(name), shipped.load(name)
+    assert (shipped.FOLDER / name / "weights.safetensors").stat().st_size <= LARGEST
+    assert card["parameters"] == network.count_params() <= 10**6
+    assert len(card["check"]) == 2
+    assert cards.check(network, card["degradation"]["name"]) == pytest.approx(card["check"], abs=0.01)
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_every_photograph_of_a_training_has_source_and_licence(name):
+    photographs = shipped.card(name)["photographs"]
+    assert len(photographs) > 100
+    assert all(photograph["source"] and photograph["licence"] for photograph in photographs)
+
+
+@pytest.mark.benchmark
+@pytest.mark.skipif("SRNB_DATA" not in os.environ, reason="SRNB_DATA names no folder with the benchmark sets")
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_network_that_ships_gives_its_table_on_set5(name):
+    from srnb import evaluation
+    from srnb.data import datasets
+
+    card = shipped.card(name)
+    if card["degradation"]["name"] != "bicubic":
+        pytest.skip("its table is of degraded pictures")
+    network, pairs = shipped.load(name), datasets.pairs("Set5", scale=card["spec"]["scale"])
+    scale = card["spec"]["scale"]
+    table = evaluation.evaluate({name: network}, pairs, scale=scale, metrics=("psnr_y",), dataset="Set5")
+    measured = evaluation.summary(table).loc["Set5", name]["psnr_y"]
+    assert measured == pytest.approx(card["metrics"]["Set5"]["psnr_y"], abs=0.005)
+
+
+def test_a_name_that_does_not_ship_says_what_does():
+    with pytest.raises(ValueError, match=r"must be one of .*Received: 'kompact'"):
+        shipped.card("kompact")

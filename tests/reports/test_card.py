@@ -1,0 +1,75 @@
+"""A card is made from a run, and the network that it names is the run's to the bit."""
+
+import json
+
+import numpy as np
+import pytest
+
+from srnb import evaluation, models, runs
+from srnb.data import datasets
+from srnb.evaluation import inference
+from srnb.models import shipped
+from srnb.reports import card
+
+SOURCES = "file\tsource_repo\tsource_path\tlicence_as_stated\none.png\tits/repo\ta/one.png\tCC0\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with an untrained network that was measured on one photograph."""
+    run = runs.Run(tmp_path / "results" / "tiny")
+    spec = models.resolve("compact", width=4, blocks=1)
+    network = models.build(spec)
+    models.save_weights(network, run.weights / "pretrained.weights.h5")
+    run.update(
+        generator=spec,
+        data={"train": ["/somewhere/one.png"], "degradation": {"name": "bicubic", "version": 1}},
+        device="a CPU",
+        machine={"cores": 2, "gpus": []},
+        backend="tensorflow",
+        git={"commit": "0123456789"},
+        seconds=75.0,
+    )
+    for step in range(10, 1001, 10):
+        run.log({"stage": "pretrain", "step": step, "pixel": 1 / step})
+    pairs = [(datasets.photographs("sample", "test")[0], None)]
+    run.write_metrics(
+        evaluation.evaluate({"pretrained": network}, pairs, scale=4, metrics=("psnr_y",), dataset="one photograph")
+    )
+    return run
+
+
+def test_a_card_holds_the_network_its_record_and_its_numbers(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    sources = tmp_path / "sources.tsv"
+    sources.write_text(SOURCES)
+    card.write(run, "tiny", stage="pretrained", summary="For a test.", sources=sources)
+    assert shipped.names() == ["tiny"]
+    written, network = shipped.card("tiny"), shipped.load("tiny")
+    lr = np.random.default_rng(0).random((16, 20, 3), np.float32)
+    original = inference.load(run.weights / "pretrained.weights.h5")
+    np.testing.assert_array_equal(inference.upscale(network, lr), inference.upscale(original, lr))
+    assert card.check(network, "bicubic") == written["check"] and len(written["check"]) == 2
+    table = run.metrics()
+    measured = table[(table["model"] == "pretrained") & (table["metric"] == "psnr_y")]["value"].mean()
+    assert written["metrics"]["one photograph"]["psnr_y"] == pytest.approx(measured, abs=1e-4)
+    assert written["photographs"] == [{"file": "one.png", "source": "its/repo", "path": "a/one.png", "licence": "CC0"}]
+    folder = tmp_path / "weights" / "tiny"
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert 1 < len(lines) <= card.LINES and lines[0]["step"] == 10
+    page = (folder / "README.md").read_text()
+    assert "# tiny" in page and "1:15" in page and "* 1: CC0" in page and f"{measured:.4g}" in page
+
+
+def test_a_photograph_without_a_licence_does_not_ship(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    sources = tmp_path / "sources.tsv"
+    sources.write_text(SOURCES.replace("one.png", "other.png"))
+    with pytest.raises(ValueError, match=r"source and a licence. Received: none for \['one.png'\]"):
+        card.write(run, "tiny", stage="pretrained", summary="For a test.", sources=sources)
+    assert shipped.names() == []
+
+
+def test_what_was_not_measured_does_not_ship(run):
+    with pytest.raises(ValueError, match="must have measured its generator 'gan'"):
+        card.write(run, "tiny", stage="gan", summary="For a test.")
