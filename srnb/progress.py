@@ -5,6 +5,7 @@ The runner sets SRNB_HEADLESS=1 in the kernels it starts and passes their lines 
 
 import html
 import os
+import re
 import sys
 import time
 
@@ -27,11 +28,10 @@ class Progress:
         self._watched = _is_watched()
         self._interval = interval if interval is not None else (1.0 if self._watched else 5.0)
         self._handle, self._shown_at, self._shown_step, self._curve = None, -float("inf"), None, []
-        self._base = (start, time.perf_counter())  # where the rate is measured from
-        self._based = False
+        self._first = self._last = None  # (step, seconds) of the first update and of the last
+        self._slowest = (0, 0.0)  # steps and seconds of the slowest stretch between two updates
 
     def __enter__(self):
-        self._base = (self.step, time.perf_counter())
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -40,14 +40,18 @@ class Progress:
 
     def update(self, step, **values):
         """Note that `step` steps are made; `values` (name -> number or text) stand beside it, the first as a curve."""
-        self.step, self.values = step, values
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = self._last = (step, now)
+        stretch = (step - self._last[0], now - self._last[1])
+        if stretch[1] > self._slowest[1]:
+            self._slowest = stretch
+        self.step, self.values, self._last = step, values, (step, now)
         first = next(iter(values.values()), None)
         if isinstance(first, int | float):
             self._curve.append(float(first))
-        if time.perf_counter() - self._shown_at >= self._interval:
+        if now - self._shown_at >= self._interval:
             self._show()
-        if not self._based:  # the first steps hold compilation: what follows is measured without them
-            self._base, self._based = (step, time.perf_counter()), True
 
     def line(self):
         """Return the state as one line: `pretrain 350/900 · pixel 0.0412 · 5.31 steps/s · 1:43 left`."""
@@ -61,8 +65,16 @@ class Progress:
         return " · ".join(parts)
 
     def _rate(self):
-        seconds = time.perf_counter() - self._base[1]
-        return (self.step - self._base[0]) / seconds if seconds > 0 else 0.0
+        """Return steps a second, 0 as long as nobody can know.
+
+        What comes before the first update is compilation. So is the slowest stretch after it where a step has two
+        forms, as with several discriminator steps; elsewhere it is one validation, and its loss changes little.
+        """
+        if self._first is None:
+            return 0.0
+        steps = self._last[0] - self._first[0] - self._slowest[0]
+        seconds = self._last[1] - self._first[1] - self._slowest[1]
+        return steps / seconds if steps > 0 and seconds > 0 else 0.0
 
     def _show(self, note=""):
         self._shown_at, self._shown_step = time.perf_counter(), self.step
@@ -89,6 +101,11 @@ def track(items, title, *, total=None, interval=None):
         for step, item in enumerate(items, start=1):
             yield item
             bar.update(step)
+
+
+def without_time_left(text):
+    """Return printed lines of `Progress` without the time that was left: nobody who reads them later has to wait."""
+    return re.sub(r" · [\d:]+ left\b", "", text)
 
 
 def duration(seconds):

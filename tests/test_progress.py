@@ -13,8 +13,7 @@ def test_progress_in_a_batch(capsys):
         bar.update(2, loss=0.123456, rate=1e-5)
         bar.update(4, loss=0.1)
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("train 2/4 · loss 0.1235 · rate 1e-05 · ") and first.endswith(" left")
-    assert last.startswith("train 4/4 · loss 0.1000 · ") and "left" not in last
+    assert [first, last] == ["train 2/4 · loss 0.1235 · rate 1e-05", "train 4/4 · loss 0.1000"]
 
 
 def test_progress_is_throttled_but_shows_the_end(capsys):
@@ -31,15 +30,31 @@ def test_progress_says_where_it_stopped(capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("train 3/9")
 
 
-def test_time_left_leaves_compilation_out(monkeypatch):
-    clock = iter([0, 0, 100, 100, 110, 110, 110, 110]).__next__
-    monkeypatch.setattr(progress.time, "perf_counter", clock)
-    bar = progress.Progress(30, "train", start=0, interval=1e9)
-    bar._shown_at = 0
-    with bar:
-        bar.update(10)  # 100 s, compilation among them
-        bar.step = 20
-        assert bar.line() == "train 20/30 · 1.000 steps/s · 0:10 left"
+def lines_at(monkeypatch, capsys, updates, *, total):
+    """Return what is shown of updates [(step, second)]; every one is shown."""
+    clock = {"now": 0}
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock["now"])
+    with progress.Progress(total, "train", interval=0) as bar:
+        for step, clock["now"] in updates:
+            bar.update(step)
+    return [line.removeprefix("train ") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_time_left_leaves_compilation_out(monkeypatch, capsys):
+    lines = lines_at(monkeypatch, capsys, [(1, 100), (2, 101), (3, 102), (4, 103)], total=30)
+    assert lines[0] == "1/30" and "left" not in lines[1]  # compilation says nothing about what follows
+    assert lines[2:] == ["3/30 · 1.000 steps/s · 0:27 left", "4/30 · 1.000 steps/s · 0:26 left"]
+
+
+def test_time_left_leaves_a_second_compilation_out(monkeypatch, capsys):
+    updates = [(1, 100), (2, 101), (3, 102), (4, 103), (5, 203), (6, 204)]  # the generator moves at every fifth
+    assert lines_at(monkeypatch, capsys, updates, total=30)[-1] == "6/30 · 1.000 steps/s · 0:24 left"
+
+
+def test_time_left_is_for_now_only():
+    line = "train 3/30 · loss 0.1 · 1.000 steps/s · {} left\n"
+    text = line.format("1:57:12") + line.format("0:27") + "left · nothing left\n"
+    assert progress.without_time_left(text) == "train 3/30 · loss 0.1 · 1.000 steps/s\n" * 2 + "left · nothing left\n"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3671, "1:01:11")])

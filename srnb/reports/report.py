@@ -127,6 +127,8 @@ def _cells(copy, stem):
         if cell.cell_type == "markdown":
             cell.source = _without_formulas(cell.source, formulas)
         for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = progress.without_time_left(output.text)
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
             if "image/png" in data:

@@ -84,23 +84,24 @@ def read_grid(name, *, folder=NOTEBOOKS):
 def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOKS):
     """Return the checked values that notebooks will be given: the preset's, then `overrides` (pairs of name and text).
 
+    An override must concern a notebook that runs, or change what the preset says.
     variation: overrides of a grid instead, which may concern notebooks that do not run.
     """
     chain = {path: parameters(path) for path in paths}
     others = {path: parameters(path) for path in notebooks(folder=folder) if path not in chain}
-    values = check(read(preset, folder=folder), chain=chain, others=others, strict=False) if preset else {}
-    values |= check(dict(overrides), chain=chain, others=others)
-    return values | check(variation or {}, chain=chain, others=others, strict=False)
+    values = check(read(preset, folder=folder), chain=chain, others=others) if preset else {}
+    required = {name for cell in chain.values() for name in cell} | values.keys()
+    values |= check(dict(overrides), chain=chain, others=others, among=required)
+    return values | check(variation or {}, chain=chain, others=others)
 
 
-def check(values, *, chain, others, strict=True):
+def check(values, *, chain, others, among=None):
     """Return `values` (name -> text or value) with the types that the parameters cells declare.
 
     chain, others: notebook -> its parameters, for the notebooks that will run and for those beside them. A preset
-    serves all of them; `strict` refuses what only `others` have. Raises ValueError that lists every problem.
+    serves all of them; `among` are the only names taken, where given. Raises ValueError that lists every problem.
     """
     declared = {name: default for cells in (others, chain) for cell in cells.values() for name, default in cell.items()}
-    running = {name for cell in chain.values() for name in cell}
     typed, problems = {}, []
     for name, value in values.items():
         if name in RUNNER:
@@ -108,7 +109,7 @@ def check(values, *, chain, others, strict=True):
         elif name not in declared:
             near = difflib.get_close_matches(name, declared, n=3)
             problems.append(f"no notebook has a parameter {name}" + f"; did you mean {' or '.join(near)}?" * bool(near))
-        elif strict and name not in running:
+        elif among is not None and name not in among:
             problems.append(f"{name} is a parameter of notebooks that are not to run")
         else:
             try:

@@ -44,7 +44,7 @@ def run(tmp_path_factory):
         ),
         new_code_cell("steps = 1  # why", metadata={"tags": ["parameters"]}),
         new_code_cell("x", outputs=[new_output("display_data", {"image/png": PIXEL, "text/plain": "figure"})]),
-        new_code_cell("y", outputs=[new_output("stream", text="".join(f"line {n}\n" for n in range(40)))]),
+        new_code_cell("y", outputs=[new_output("stream", text="".join(f"line {n} · 0:{n} left\n" for n in range(40)))]),
         new_code_cell("z", outputs=[new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}})]),
         new_code_cell(
             "f", outputs=[new_output("error", ename="ValueError", evalue="<b>", traceback=["\x1b[31mNo\x1b[0m"])]

@@ -100,6 +100,7 @@ def test_a_preset_serves_all_notebooks_an_override_those_that_run(folder):
     (folder / "presets" / "sample.yaml").write_text("steps: 5\nrate: 1e-4\nmetric: ssim\n")
     assert resolve(folder, "02", preset="sample") == {"steps": 5, "rate": 1e-4, "metric": "ssim"}
     assert resolve(folder, "02", preset="sample", overrides=[("steps", "6")])["steps"] == 6
+    assert resolve(folder, "02", preset="sample", overrides=[("metric", "psnr")])["metric"] == "psnr"
     with pytest.raises(ValueError, match="metric is a parameter of notebooks that are not to run"):
         resolve(folder, "02", overrides=[("metric", "ssim")])
     assert resolve(folder, "02", variation={"metric": "ssim"}) == {"metric": "ssim"}
