@@ -29,6 +29,14 @@ PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
 AUGMENTATIONS = (*GEOMETRIC, "channels", "colour", "mixup", "cutblur")
 
 
+def augmentations(text):
+    """Return the names in a comma-separated text as a tuple. Raises ValueError unless `Patches` knows all of them."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names):
+        raise ValueError(f"`augment` must name some of {','.join(AUGMENTATIONS)}, each once. Received: {text!r}")
+    return names
+
+
 def default_folder(fingerprint):
     """Return where the shards of a set with this fingerprint are kept: $SRNB_CACHE/shards or ~/.cache/srnb/shards."""
     return files.cache() / "shards" / fingerprint[:16]
@@ -141,6 +149,12 @@ class Patches:
                 yield batch
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def parameters(self):
+        """What decides the batches beside the photographs, as JSON keeps it: a resumed training must share it."""
+        names = ("patch_size", "scale", "batch_size", "seed", "degradation", "prepared")
+        return {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
 
     @property
     def _lr_key(self):

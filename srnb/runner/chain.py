@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from srnb import files, progress, runs
-from srnb.data import datasets
+from srnb.data import datasets, patches
 from srnb.reports import report
 from srnb.runner import kernel, presets
 
@@ -49,6 +49,7 @@ def settle(values, paths, *, results):
     for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
         if name:
             datasets.photographs(name)
+    patches.augmentations(read.get("augment", ""))
     if read.get("start_from"):
         settled["start_from"] = str(find(read["start_from"], results=results).folder)
     return settled

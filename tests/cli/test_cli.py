@@ -44,6 +44,7 @@ REFUSED = {
     "resume and more": (["run", "02", "--resume", "nothing"], "--resume must stand without notebooks"),
     "data": (["run", "-p", "dataset_folder", "/no/photographs"], "Received: '/no/photographs'"),
     "set": (["run", "-p", "dataset", "Set55"], "Set55"),
+    "augment": (["run", "-p", "augment", "flip,turn"], "Received: 'flip,turn'"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),

@@ -143,6 +143,23 @@ def test_lr_follows_hr_through_every_augmentation(shards, augment):
     assert 6 <= differs <= 23  # some of 24, not all
 
 
+def test_augmentations_are_read_from_text():
+    assert patches.augmentations("flip, rotate,cutblur") == ("flip", "rotate", "cutblur")
+    assert patches.augmentations("") == ()
+    for text in ("flip,turn", "flip,flip", "Flip"):
+        with pytest.raises(ValueError, match=f"some of flip,rotate,channels.*Received: {text!r}"):
+            patches.augmentations(text)
+
+
+def test_parameters_are_what_decides_the_batches(shards):
+    source = make(shards, augment=("flip",))
+    assert json.loads(json.dumps(source.parameters)) == source.parameters
+    same = {name: value for name, value in source.parameters.items() if name != "prepared"}
+    np.testing.assert_array_equal(make(shards, **same).batch(1)[1], source.batch(1)[1])
+    for changed in ({"augment": ()}, {"seed": 4}, {"degradation": "blur-bicubic"}, {"prepared": True}):
+        assert make(shards, **changed).parameters != source.parameters
+
+
 def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(shards):
     plain, changed = make(shards, augment=()), make(shards, augment=("cutblur",))
     (lr, hr), (sharp, same) = plain.batch(0), changed.batch(0)
