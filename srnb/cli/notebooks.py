@@ -103,6 +103,7 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
 @preset_option
 @parameter_option
 @click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
+@click.option("--base", metavar="RUN", help="Run that these are variants of: its notebook 5 shows them beside it.")
 @backend_option
 @workers_option
 @scheduler_option
@@ -110,7 +111,7 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
 @results_option
 @folder_option
 @plainly
-def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, results, folder):
+def grid(name, preset, overrides, prefix, base, backend, workers, scheduler, timeout, results, folder):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
 
     The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
@@ -135,7 +136,8 @@ def grid(name, preset, overrides, prefix, backend, workers, scheduler, timeout, 
         variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
         for variation, changed in presets.read_grid(name, folder=folder).items()
     }
-    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample"}
+    base = chain.find(base, results=results).name if base else None
+    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base}
     begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
     try:
         with chain.terminated_like_interrupted():

@@ -84,11 +84,11 @@ def notebooks(run):
     return {path: presets.parameters(path) for path in paths}
 
 
-def begin(folder, notebooks, *, values, backend, preset=None, variation=None, variations=None):
+def begin(folder, notebooks, *, values, backend, preset=None, variation=None, base=None, variations=None):
     """Write the record of a new run and return the run.
 
-    `values` (name -> value) must be checked. variation: what this run is called in a grid. variations: the grid that is
-    this run's own (name -> overrides).
+    `values` (name -> value) must be checked. variation: what this run is called in a grid. base: name of the run beside
+    it that it is a variant of. variations: the grid that is this run's own (name -> overrides).
     """
     run, parameters = runs.Run(folder), effective(notebooks, values)
     machine = runs.machine()
@@ -98,6 +98,7 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, va
         error=None,
         preset=preset,
         variation=variation,
+        base=base,
         values=values,
         parameters=parameters,
         seed=next((cell["seed"] for cell in parameters.values() if "seed" in cell), None),

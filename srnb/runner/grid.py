@@ -48,15 +48,14 @@ def begin_variations(run):
         first = max((each for each in entries if each <= min(concerned, default=0)), default=0)
         origin = {"start_from": str(run.folder)} if first else {}
         planned[variation] = [path for path, _ in steps[first:]], record["values"] | overrides | origin
-    return begin(
-        planned, results=run.folder.parent, prefix=run.name, backend=record["backend"], preset=record["preset"]
-    )
+    fixed = {"backend": record["backend"], "preset": record["preset"]}
+    return begin(planned, results=run.folder.parent, prefix=run.name, base=run.name, **fixed)
 
 
-def begin(planned, *, results, prefix, backend, preset):
+def begin(planned, *, results, prefix, backend, preset, base=None):
     """Return the runs <prefix>-<variation> of `planned` (variation -> notebooks, values), begun if they are not there.
 
-    Raises ValueError when one that is there has other parameters.
+    base: name of the run that they are variants of. Raises ValueError when one that is there has other parameters.
     """
     begun = []
     for variation, (paths, values) in planned.items():
@@ -65,7 +64,8 @@ def begin(planned, *, results, prefix, backend, preset):
         if run.read():
             chain.require_same(run, chain.effective(paths, values))
         else:
-            chain.begin(run.folder, paths, values=values, backend=backend, preset=preset, variation=variation)
+            fixed = {"backend": backend, "preset": preset, "variation": variation, "base": base}
+            chain.begin(run.folder, paths, values=values, **fixed)
         begun.append(run)
     return begun
 

@@ -246,6 +246,7 @@ def test_a_grid_on_two_workers_and_its_resume(story):
     assert other.is_done and (other.folder / "result").read_text() == "7none"
     assert not bad.is_done and (bad.folder / "result").read_text() == "3broken"  # 3: the data of the main run
     assert list(bad.read()["notebooks"]) == ["02_train"] and list(other.read()["notebooks"]) == ["01_data", "02_train"]
+    assert [each.read()["base"] for each in (run, other, bad)] == [None, "main", "main"]
     record = run.read()
     assert record["status"] == record["grid"]["status"] == "failed" and record["error"]["kind"] == "GridFailed"
     heard = []
