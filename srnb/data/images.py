@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 from srnb.data import decoding, png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".avif")
+PILLOW = (ImageCms.PyCMSError, Image.DecompressionBombError)  # its errors that are nothing but an Exception
 MAX_PIXELS = 200_000_000  # a 14000x14000 picture; what claims more is taken for a decompression bomb
 
 
@@ -37,7 +38,7 @@ def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
         return decoding.decode(data, max_pixels, background)
     except Image.UnidentifiedImageError:
         raise ValueError(f"{path}: not an image of a known format ({', '.join(decoding.FORMATS)})") from None
-    except (ValueError, OSError, SyntaxError, EOFError, struct.error, zlib.error, ImageCms.PyCMSError) as error:
+    except (ValueError, OSError, SyntaxError, EOFError, struct.error, zlib.error, *PILLOW) as error:
         raise ValueError(f"{path}: {error}") from error
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError, RuntimeError) as error:
         raise ValueError(
