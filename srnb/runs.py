@@ -163,31 +163,6 @@ def find(results):
     return sorted(found, key=lambda run: (run.read().get("started", ""), run.name))
 
 
-def collect(results):
-    """Return one row per run under `results`, with the mean of each model and metric, and write it as runs.csv."""
-    rows = []
-    for run in find(results):
-        record = run.read()
-        row = {
-            "run": run.name,
-            "status": "done" if run.is_done else record.get("status", "unfinished"),
-            "started": record.get("started"),
-            "seconds": record.get("seconds"),
-            "peak_memory_gib": record.get("peak_memory_gib"),
-            "preset": record.get("preset"),
-            "backend": record.get("backend"),
-            "device": record.get("device"),
-            "commit": (record.get("git") or {}).get("commit"),
-        }
-        if (run.folder / "metrics.csv").is_file():
-            means = run.metrics().groupby(["dataset", "model", "metric"], sort=False)["value"].mean()
-            row |= {" ".join(key): value for key, value in means.items()}
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
-    return frame
-
-
 def _output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 

@@ -26,7 +26,7 @@ FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name 
 WITHIN = {
     "data": ["patches", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads", "catalogue"],
     "training": ["trainer", "optimizers", "checkpoints", "symptoms"],
-    "evaluation": ["comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
+    "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
     "runner": ["grid", "chain", "kernel", "presets"],
 }

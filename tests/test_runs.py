@@ -77,21 +77,6 @@ def test_metrics_come_back_exactly(run):
     pd.testing.assert_frame_equal(run.metrics(), frame.assign(run="first")[["run", *frame.columns]], check_dtype=False)
 
 
-def test_collect_reads_every_run(tmp_path, run):
-    run.update(started="2026-01-02", status="complete", seconds=3.0, preset="sample", git={"commit": "abc"})
-    rows = [("bicubic", 26.0), ("bicubic", 28.0), ("gan", 25.0)]
-    run.write_metrics(pd.DataFrame(rows, columns=["model", "value"]).assign(dataset="Set5", metric="psnr_y", image="x"))
-    (run.folder / "DONE").touch()
-    runs.Run(run.folder.parent / "second").update(started="2026-01-01", status="failed")
-    frame = runs.collect(run.folder.parent).set_index("run")
-    assert list(frame.index) == ["second", "first"]
-    assert frame.loc["first", ["status", "Set5 bicubic psnr_y", "Set5 gan psnr_y"]].tolist() == ["done", 27.0, 25.0]
-    assert frame.loc["second", "status"] == "failed"
-    pd.testing.assert_frame_equal(
-        pd.read_csv(run.folder.parent / "runs.csv").set_index("run"), frame.fillna(np.nan), check_dtype=False
-    )
-
-
 def test_versions_and_machine():
     assert runs.versions()["python"] == sys.version.split()[0]
     assert runs.machine()["cores"] >= 1

@@ -5,17 +5,19 @@ metrics      how far one picture is from another, per image, with the protocol
 scenes       photographs made small, and what each model makes of them
 tables       scenes measured: a tidy table, its means, the perception-distortion plane
 comparison   what is better, worse, or not to be told apart
+ablation     a run and its variants: what they changed, what they measured
 crops        the details worth a look
 published    what papers print, and whether it may stand beside ours
 
 Nothing in here imports a framework before a network is used.
 """
 
-from srnb.evaluation.comparison import bootstrap
+from srnb.evaluation.ablation import changes, finals, measured, stages, variants
+from srnb.evaluation.comparison import bootstrap, findings, gains, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
-from srnb.evaluation.tables import COLUMNS, DEFAULT_METRICS, evaluate, plane, summary, tabulate, validate
+from srnb.evaluation.tables import COLUMNS, DEFAULT_METRICS, collect, evaluate, plane, summary, tabulate, validate
 
 __all__ = [
     "COLUMNS",
@@ -24,15 +26,24 @@ __all__ = [
     "area",
     "bicubic",
     "bootstrap",
+    "changes",
+    "collect",
     "differing_crops",
     "evaluate",
     "failing_crops",
+    "finals",
+    "findings",
+    "gains",
     "held_out",
     "marked",
+    "measured",
     "plane",
     "published_values",
+    "stages",
     "summary",
     "tabulate",
     "upscale_pairs",
     "validate",
+    "variants",
+    "verdicts",
 ]

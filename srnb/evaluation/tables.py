@@ -1,8 +1,11 @@
 """A fair table: every model on every picture, one row per number, bicubic always among them."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from srnb import files, runs
 from srnb.evaluation.metrics import METRICS, measure
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import upscale_pairs
@@ -44,12 +47,12 @@ def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=N
     return tabulate(scenes, dataset=dataset, metrics=metrics, border=border, grey=grey)
 
 
-def summary(table):
-    """Return the mean over the images of each dataset: one row per dataset and model, one column per metric.
+def summary(table, *, by=("dataset", "model")):
+    """Return the mean over the images: one row per dataset and model, or what else `by` names, one column per metric.
 
     Of the time it is the median: the first picture of a size also pays for compiling.
     """
-    arrange = {"index": ["dataset", "model"], "columns": "metric", "values": "value", "sort": False}
+    arrange = {"index": list(by), "columns": "metric", "values": "value", "sort": False}
     means = table.pivot_table(**arrange)
     if SPEED in means:
         means[SPEED] = table.pivot_table(**arrange, aggfunc="median")[SPEED]
@@ -77,3 +80,27 @@ def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
     squared = 255**2 / 10 ** (values[distortion] / 10)
     by_model = {"rmse": squared.groupby("model", sort=False).mean() ** 0.5}
     return pd.DataFrame(by_model | {perception: values[perception].groupby("model", sort=False).mean()})
+
+
+def collect(results):
+    """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv."""
+    rows = []
+    for run in runs.find(results):
+        record = run.read()
+        row = {
+            "run": run.name,
+            "status": "done" if run.is_done else record.get("status", "unfinished"),
+            "started": record.get("started"),
+            "seconds": record.get("seconds"),
+            "peak_memory_gib": record.get("peak_memory_gib"),
+            "preset": record.get("preset"),
+            "backend": record.get("backend"),
+            "device": record.get("device"),
+            "commit": (record.get("git") or {}).get("commit"),
+        }
+        if (run.folder / "metrics.csv").is_file():
+            row |= {" ".join(key): value for key, value in summary(run.metrics()).stack().dropna().items()}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
+    return frame

@@ -9,6 +9,7 @@ from srnb.evaluation.metrics import METRICS
 
 # Okabe and Ito: colours that colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK = "#737b86"  # of text and axes: its contrast is 4.2 : 1 on white and on the report's dark page
 
 
 def new(width, height, rows=1, columns=1, **options):
@@ -112,6 +113,30 @@ def scatter(table, metrics, *, reference="bicubic"):
     axes[0][0].set_ylabel("model", fontsize=9)
     handles = axes[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
+    return figure
+
+
+def intervals(differences, gains, *, title=""):
+    """Draw for each metric the interval of every model's mean difference, and a small dot for each photograph.
+
+    `differences` and `gains` are the frames of `evaluation.bootstrap` and `evaluation.gains` of one dataset.
+    """
+    metrics, models = differences["metric"].unique(), differences["model"].unique()
+    colours = {"better": COLOURS[2], "worse": COLOURS[1], "unclear": INK, "equal": INK}
+    size = 2.9 * len(metrics) + 1, 0.9 + 0.26 * len(models)
+    figure, axes = new(*size, columns=len(metrics), sharey=True, squeeze=False)
+    figure.suptitle(title, fontsize=10)
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        axis.axvline(0, color=INK, linewidth=0.8)
+        dots = gains[gains["metric"] == metric]
+        for row in differences[differences["metric"] == metric].itertuples():
+            axis.plot([row.low, row.high], [row.model] * 2, color=colours[row.verdict], linewidth=2.5, zorder=3)
+            axis.scatter(row.difference, row.model, s=26, color=colours[row.verdict], zorder=4)
+            values = dots.loc[dots["model"] == row.model, "difference"]
+            axis.scatter(values, [row.model] * len(values), s=7, color=INK, zorder=5)
+        axis.set_title(label(metric), fontsize=9)
+        axis.tick_params(labelsize=8)
+    axes[0, 0].invert_yaxis()
     return figure
 
 

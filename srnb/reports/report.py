@@ -84,7 +84,7 @@ def markdown(run):
 
 def index(results):
     """Write index.html, all runs of a results folder side by side with links to their reports; return their frame."""
-    frame = runs.collect(results)
+    frame = evaluation.collect(results)
     rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
     shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
     headings = [_heading(metric, "") for metric in shown]

@@ -40,3 +40,28 @@ def test_the_verdict_knows_the_better_side_and_when_it_does_not_know():
     assert evaluation.bootstrap(table_of({"bicubic": [1.0], "one": [2.0]}))["verdict"].item() == "unclear"
     with pytest.raises(ValueError, match="reference must"):
         evaluation.bootstrap(table, reference="nearest")
+
+
+def test_models_without_any_difference_are_equal_and_say_so():
+    table = table_of({"bicubic": [1.0, 2.0, 3.0], "same": [1.0, 2.0, 3.0], "better": [1.5, 2.25, 3.75]})
+    differences = evaluation.bootstrap(table)
+    assert differences.set_index("model")["verdict"].to_dict() == {"same": "equal", "better": "better"}
+    cells = evaluation.verdicts(differences)["psnr_y"]
+    row = differences.iloc[1]
+    assert cells["same"] == "equal" and list(cells.index) == ["same", "better"]
+    assert cells["better"] == f"+0.500 [{row['low']:+.3f}, {row['high']:+.3f}] better"
+
+
+def test_models_measured_on_other_images_are_refused():
+    table = table_of({"bicubic": [1.0, 2.0], "model": [1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"same images.*model"):
+        evaluation.bootstrap(table.iloc[:-1])
+
+
+def test_findings_are_written_from_the_numbers():
+    table = table_of({"bicubic": [1.0, 2.0, 3.0], "mixed": [0.75, 2.5, 3.5], "other": [0.0, 0.0, 0.0]})
+    table = pd.concat([table, table.assign(metric="lpips_alex")])
+    assert evaluation.findings(table, models=["mixed"]) == (
+        "mixed against bicubic, 3 photographs of set: PSNR Y +0.25 dB (better on 2), LPIPS alex +0.2500 (better on 1)."
+    )
+    assert evaluation.findings(table, reference="mixed").count("\n") == 1

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from srnb import evaluation
+from srnb import evaluation, runs
 from srnb.cli import main
 from srnb.data import datasets, images
 from srnb.evaluation import metrics
@@ -132,3 +132,24 @@ def test_the_command_shows_published_values_below_ours(tmp_path):
     result = CliRunner().invoke(main, ["evaluate", "--sets", "Set5", "--metrics", "psnr_y", "--out", out])
     assert result.exit_code == 0, result.output
     assert "28.43" in result.output and "SwinIR" in result.output
+
+
+def test_all_runs_of_a_folder_side_by_side(tmp_path):
+    run = runs.Run(tmp_path / "first")
+    run.update(started="2026-01-02", status="complete", seconds=3.0, preset="sample", git={"commit": "abc"})
+    rows = [
+        *(("bicubic", "psnr_y", value) for value in (26.0, 28.0, 27.0)),
+        *(("gan", "psnr_y", value) for value in (25.0, 24.0, 26.0)),
+        *(("gan", "seconds_per_megapixel", value) for value in (9.0, 1.0, 2.0)),  # the first pays for compiling
+    ]
+    frame = pd.DataFrame(rows, columns=["model", "metric", "value"])
+    run.write_metrics(frame.assign(dataset="Set5", image="x", protocol=""))
+    (run.folder / "DONE").touch()
+    runs.Run(tmp_path / "second").update(started="2026-01-01", status="failed")
+    frame = evaluation.collect(tmp_path).set_index("run")
+    assert list(frame.index) == ["second", "first"]
+    values = ["status", "Set5 bicubic psnr_y", "Set5 gan psnr_y", "Set5 gan seconds_per_megapixel"]
+    assert frame.loc["first", values].tolist() == ["done", 27.0, 25.0, 2.0]
+    assert frame.loc["second", "status"] == "failed" and "Set5 bicubic seconds_per_megapixel" not in frame
+    saved = pd.read_csv(tmp_path / "runs.csv").set_index("run")
+    pd.testing.assert_frame_equal(saved, frame.fillna(np.nan), check_dtype=False)

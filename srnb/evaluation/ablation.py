@@ -1,0 +1,93 @@
+"""A run and its variants, each of which changes something: what they changed, and what they measured."""
+
+import pandas as pd
+
+from srnb import runs
+
+UNCOMPARED = ("start_from", "rehearsal_steps")  # parameters that do not change the recipe
+
+
+def variants(run, names=()):
+    """Return the runs to compare, label -> run, and those that cannot be, label -> why.
+
+    `run` comes first. Without `names`, of folders beside it, its variants are the runs beside it whose record names it
+    as their base. Evidence is only a finished run with numbers of the same held-out photographs.
+    """
+    if names:
+        beside = [runs.Run(run.folder.parent / name) for name in names if name != run.name]
+    else:
+        beside = [other for other in runs.find(run.folder.parent) if other.read().get("base") == run.name]
+    compared, left_out = {run.name: run}, {}
+    for other in beside:
+        label, reason = other.name.removeprefix(f"{run.name}-"), _unusable(other, run)
+        if reason:
+            left_out[label] = reason
+        else:
+            compared[label] = other
+    return compared, left_out
+
+
+def changes(compared):
+    """Return for each run, label -> run, in what parameters it differs from the first, and what its trainer noticed.
+
+    Columns changed and noticed, both text.
+    """
+    base, rows = _parameters(next(iter(compared.values()))), {}
+    for label, run in compared.items():
+        log, parameters = run.read_log(), _parameters(run)
+        notices = log.dropna(subset="notice") if "notice" in log else log[:0]
+        changed = [f"{name} = {value!r}" for name, value in parameters.items() if base.get(name, value) != value]
+        noticed = [f"{row.stage} {row.step}: {row.notice}" for row in notices.itertuples()]
+        rows[label] = ", ".join(changed) or "nothing", "; ".join(noticed[:3]) or "nothing"
+    return pd.DataFrame(rows, index=["changed", "noticed"]).T
+
+
+def measured(compared, *, metrics):
+    """Return what runs, label -> run, measured on their held-out photographs: metrics.csv with labels for names.
+
+    Of interpolated networks nothing is kept, bicubic is there once, and a pretrained generator only with the run that
+    trained it.
+    """
+    tables = []
+    for number, (label, run) in enumerate(compared.items()):
+        table = run.metrics()
+        table = table[(table["dataset"] == table["dataset"].iloc[0]) & table["metric"].isin(metrics)]
+        own = not run.read().get("values", {}).get("start_from")
+        models = ["bicubic"] * (number == 0) + ["pretrained"] * own + ["gan"]
+        tables.append(table[table["model"].isin(models)].assign(run=label))
+    return pd.concat(tables, ignore_index=True)
+
+
+def stages(table, *, reference):
+    """Return stage -> rows of `measured` with the runs for models, for the stages that the run `reference` has."""
+    return {
+        stage: rows.assign(model=rows["run"])
+        for stage, rows in table[table["model"] != "bicubic"].groupby("model", sort=False)
+        if reference in set(rows["run"])
+    }
+
+
+def finals(table):
+    """Return the rows of `measured` of each run's last stage, with the runs for models."""
+    trained = table[table["model"] != "bicubic"]
+    with_gan = set(trained.loc[trained["model"] == "gan", "run"])
+    rows = trained[(trained["model"] == "gan") | ~trained["run"].isin(with_gan)]
+    return rows.assign(model=rows["run"])
+
+
+def _unusable(run, base):
+    """Return why a run cannot be compared with `base`, or None."""
+    record = run.read()
+    if not run.is_done:
+        return (record.get("error") or {}).get("message") or "not finished"
+    if not (run.folder / "metrics.csv").is_file():
+        return "it has no metrics.csv: notebook 4 has not measured it"
+    held_out = [each.read().get("data", {}).get("test") for each in (base, run)]
+    if held_out[0] != held_out[1]:
+        return "it was measured on other photographs"
+    return None
+
+
+def _parameters(run):
+    cells = run.read().get("parameters", {}).values()
+    return {name: value for cell in cells for name, value in cell.items() if name not in UNCOMPARED}
