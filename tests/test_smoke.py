@@ -50,3 +50,19 @@ def test_the_report_asks_for_nothing_outside_itself(results):
     assert "http://" not in page.replace("http://www.w3.org", "")
     for attribute in ('src="http', "src='http", 'href="http', "url(http", "import("):
         assert attribute not in page
+
+
+SPEC = {"name": "tiny", "scale": 4, "width": 8, "body": ["k3n{width}s1 prelu", "k3n48s1 shuffle{scale}"]}
+
+
+@pytest.mark.parametrize("generator", ["rrdb", "tiny.json"])
+def test_another_network_is_one_parameter(tmp_path, generator):
+    (tmp_path / "tiny.json").write_text(json.dumps(SPEC))
+    command = [str(Path(sys.executable).parent / "srnb"), "run", "01", "02", "--preset", "smoke"]
+    command += ["--results", "results", "-p", "generator", generator, "-p", "rehearsal_steps", "0"]
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "results" / "smoke" / "run.json").read_text())
+    assert record["generator"]["name"] == generator.partition(".")[0] and record["generator"]["width"] == 8
+    assert "does not have, left out: " in done.stdout

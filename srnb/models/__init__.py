@@ -3,16 +3,18 @@
 from srnb.models.graph import cost, describe, receptive_field
 from srnb.models.parser import build
 from srnb.models.published import load_published
-from srnb.models.spec import resolve
+from srnb.models.spec import from_parameters, read, resolve
 from srnb.models.weights import interpolate, load_weights, save_weights
 
 __all__ = [
     "build",
     "cost",
     "describe",
+    "from_parameters",
     "interpolate",
     "load_published",
     "load_weights",
+    "read",
     "receptive_field",
     "resolve",
     "save_weights",

@@ -96,6 +96,18 @@ def resolve(spec, **overrides):
     return {**spec, **overrides}
 
 
+def from_parameters(network, **parameters):
+    """Return the spec of `network` with `parameters` in place, and the names of those that it does not have.
+
+    `network` is what `read` takes. Empty text and 0 stand for the network's own value, as in the parameters cell of a
+    notebook. What a network does not have is left out, so that another network is one parameter and not five.
+    """
+    own = values(resolve(network))
+    asked = {name: value for name, value in parameters.items() if value not in ("", 0)}
+    left_out = [name for name in asked if name not in own]
+    return resolve(network, **{name: value for name, value in asked.items() if name in own}), left_out
+
+
 def values(spec):
     """Return the parameters of a resolved spec: what `{…}` in it may name."""
     return {key: value for key, value in spec.items() if key not in RESERVED}

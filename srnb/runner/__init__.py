@@ -1,7 +1,8 @@
 """Notebooks, headless.
 
-presets   parameters cells, preset and grid files; names and types checked before a kernel starts
-kernel    one notebook in one kernel, and how it ended
-chain     one run: its notebooks in order, recorded, resumable
-grid      a run and its variations, one after the other or side by side on Dask workers
+presets    parameters cells, preset and grid files; names and types checked before a kernel starts
+kernel     one notebook in one kernel, and how it ended
+preflight  what a run needs beside its data, tried before a kernel starts: networks that can be built
+chain      one run: its notebooks in order, recorded, resumable
+grid       a run and its variations, one after the other or side by side on Dask workers
 """

@@ -16,7 +16,7 @@ import psutil
 from srnb import files, progress, runs
 from srnb.data import datasets, patches
 from srnb.reports import report
-from srnb.runner import kernel, presets
+from srnb.runner import kernel, preflight, presets
 
 
 def new_folder(results, name):
@@ -50,6 +50,7 @@ def settle(values, paths, *, results):
         if name:
             datasets.photographs(name)
     patches.augmentations(read.get("augment", ""))
+    settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
     if read.get("start_from"):
         settled["start_from"] = str(find(read["start_from"], results=results).folder)
     return settled

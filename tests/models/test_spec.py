@@ -257,3 +257,12 @@ def test_mixed_precision_gives_float32_pictures():
 def test_zoo_specs_are_plain_data():
     for name, spec in zoo.SPECS.items():
         assert json.loads(json.dumps(spec)) == spec and spec["name"] == name and spec["paper"]
+
+
+def test_parameters_that_a_network_does_not_have_are_left_out_and_named():
+    sample = {"blocks": 4, "width": 32, "normalization": "batch", "skip": "bilinear", "residual_scale": 0.0}
+    spec, left_out = models.from_parameters("rrdb", scale=2, attention="", **sample)
+    assert left_out == ["normalization", "skip"]  # empty and 0 were not asked for
+    assert spec == models.resolve("rrdb", scale=2, blocks=4, width=32)
+    spec, left_out = models.from_parameters("srresnet", scale=4, **sample)
+    assert left_out == [] and spec["skip"] == "bilinear" and spec["residual_scale"] == 1.0

@@ -1,0 +1,58 @@
+"""What a run needs beside its data, tried before its first kernel starts: networks that can be built.
+
+A network is built in a process of its own, so that the runner loads no framework and takes no GPU; the networks that
+the notebooks have by themselves need no such look, which takes some seconds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# parameter that names a network -> its other parameters as notebooks call them, and what specs call them
+NETWORKS = {
+    "generator": {
+        name: name for name in ("scale", "blocks", "width", "normalization", "skip", "residual_scale", "attention")
+    },
+    "discriminator": {f"discriminator_{name}": name for name in ("width", "grid", "normalization", "attention")},
+}
+FILES = (".yaml", ".yml", ".json")
+
+_PROGRAM = """
+import json, sys
+from srnb import models
+try:
+    for spec, parameters in json.loads(sys.argv[1]):
+        models.cost(models.from_parameters(spec, **parameters)[0])
+except (ValueError, OSError) as error:
+    sys.exit(print(error) or 1)
+"""
+
+
+def networks(asked, own):
+    """Return the networks that `asked` names, spec files with an absolute path, once each has been built.
+
+    asked: the parameters of all notebooks that run; own: the same as the notebooks have them. Raises ValueError with
+    what is wrong in a spec.
+    """
+    settled, tried = {}, []
+    for network in NETWORKS:
+        name = asked.get(network)
+        if not name or name == own[network]:
+            continue
+        if Path(name).suffix in FILES:
+            name = settled[network] = str(Path(name).expanduser().absolute())
+        parameters = {spelled: asked[ours] for ours, spelled in NETWORKS[network].items() if ours in asked}
+        tried.append((name, parameters))
+    if tried:
+        _run(_PROGRAM, tried)
+    return settled
+
+
+def _run(program, argument):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", program, json.dumps(argument)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])

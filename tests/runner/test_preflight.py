@@ -1,0 +1,37 @@
+"""Networks are read and built before a kernel starts."""
+
+import json
+
+import pytest
+
+from srnb.runner import preflight
+
+OWN = {"generator": "srresnet", "discriminator": "srgan_discriminator"}
+SAMPLE = OWN | {"blocks": 4, "width": 32, "normalization": "batch", "skip": "bilinear", "residual_scale": 0.0}
+
+
+def test_the_networks_of_the_notebooks_need_no_look(monkeypatch):
+    monkeypatch.setattr("subprocess.run", None)
+    assert preflight.networks(SAMPLE, OWN) == {}
+
+
+def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"})
+    )
+    assert preflight.networks(SAMPLE | {"generator": "mine.json"}, OWN) == {"generator": str(tmp_path / "mine.json")}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"generator": "rrbd"}, r"^spec must name a network: .* \(did you mean 'rrdb'\?\)$"),
+        ({"discriminator": "bad.yaml", "discriminator_width": 8}, r"^body\[1\]: no block or layer named 'lrule'"),
+    ],
+)
+def test_what_cannot_be_built_is_said(tmp_path, monkeypatch, asked, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text('width: 4\nbody: ["k3n{width}s2", "lrule"]\n')
+    with pytest.raises(ValueError, match=message):
+        preflight.networks(SAMPLE | asked, OWN)
