@@ -12,7 +12,7 @@ from srnb.cli.command import backend_option, chosen_backend, main, plainly, resu
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    default="compact-photo",
+    default="compact",
     show_default=True,
     metavar="NAME",
     help="A network that ships (`srnb models` lists them), name or folder of a run, or a weight file.",
@@ -45,7 +45,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     others are done all the same.
 
     \b
-    srnb upscale photo.jpg                                                 with the network for real pictures
+    srnb upscale photo.jpg                                                 with the network that ships
     srnb upscale holiday/*.jpg --model sample --out large                  with that of a run
     srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invention
     """

@@ -11,12 +11,14 @@ from scipy.ndimage import uniform_filter
 
 from srnb import evaluation, files, models, progress
 from srnb.data import datasets, degrade, images, resize
-from srnb.evaluation import inference, metrics, scenes
+from srnb.evaluation import inference, metrics, scenes, tables
 from srnb.models import shipped
 
-STAGES = {"pretrained": "pretrain", "gan": "gan"}  # name of a generator in weights/ and metrics.csv -> stage in the log
+# name of a generator in weights/ and metrics.csv -> its stage in the log, the notebook that trains it
+STAGES = {"pretrained": ("pretrain", "02_pretrain"), "gan": ("gan", "03_gan")}
+FOLDERS = ("dataset_folder", "test_dataset")  # parameters of whose paths the name alone is recorded
 LINES = 200  # of the log that are kept
-RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started", "seconds")
+RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started")
 CHECKED = 2  # photographs of the sample whose numbers a copy must reproduce
 SIDE = 128  # pixels of HR on a side of the picture's details
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
@@ -35,10 +37,12 @@ def write(run, name, *, stage, summary, start=None, sources=None):
     if stage not in STAGES:
         raise ValueError(f"stage must be {' or '.join(STAGES)}. Received: {stage!r}")
     table = run.metrics()
-    table = table[table["model"].isin(["bicubic", stage])]
+    table = table[table["model"].isin(["bicubic", stage]) & (table["metric"] != tables.SPEED)]
     if stage not in set(table["model"]):
         raise ValueError(f"the run must have measured its generator {stage!r}. Received: {run.folder}")
-    record, log = run.read(), run.read_log()
+    record, log, (logged, notebook) = run.read(), run.read_log(), STAGES[stage]
+    table = table.replace({"dataset": {f"{record['data']['test_name']}, held out": "held out"}, "model": {stage: name}})
+    log = log[log["stage"] == logged]
     model = inference.load(run.weights / f"{stage}.weights.h5")
     means = evaluation.summary(table)
     card = {
@@ -49,9 +53,10 @@ def write(run, name, *, stage, summary, start=None, sources=None):
         "start": start,
         "degradation": record["data"]["degradation"],
         "training": {key: record.get(key) for key in RECORD}
-        | {"steps": int(log[log["stage"] == STAGES[stage]]["step"].max())},
+        | {"values": {key: Path(value).name if key in FOLDERS else value for key, value in record["values"].items()}}
+        | {"steps": int(log["step"].max()), "seconds": record["notebooks"][notebook]["seconds"]},
         "metrics": {
-            dataset: means.loc[dataset, stage].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
+            dataset: means.loc[dataset, name].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
         },
         "check": check(model, record["data"]["degradation"]["name"]),
         "photographs": _photographs(record["data"]["train"], sources),
@@ -59,23 +64,19 @@ def write(run, name, *, stage, summary, start=None, sources=None):
     folder = shipped.FOLDER / name
     models.save_weights(model, folder / "weights.safetensors")
     files.write_text(folder / "metrics.csv", table.assign(run=name).to_csv(index=False))
-    log = log[log["stage"] == STAGES[stage]]
     kept = log.iloc[:: max(1, -(-len(log) // LINES))].to_dict("records")
     lines = ({key: value for key, value in row.items() if value == value} for row in kept)  # NaN: not logged there
     files.write_text(folder / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     images.write(folder / "picture.png", _picture(model, record["data"]["degradation"]["name"]))
-    files.write_text(folder / "README.md", _page(card, means, stage))
+    files.write_text(folder / "README.md", _page(card, means))
     files.write_text(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it names it
     return card
 
 
-def _page(card, means, stage):
+def _page(card, means):
     """The card as a page of Markdown: what it is, numbers, picture, training, limits."""
     shown = [metric for metric in means.columns if metric in metrics.METRICS]
-    rows = [
-        (dataset, card["name"] if model == stage else model, [f"{value:.4g}" for value in row[shown]])
-        for (dataset, model), row in means.iterrows()
-    ]
+    rows = [(dataset, model, [f"{value:.4g}" for value in row[shown]]) for (dataset, model), row in means.iterrows()]
     licences = Counter(photograph.get("licence", "not stated") for photograph in card["photographs"])
     template = jinja2.Template(TEMPLATE.read_text("utf-8"), trim_blocks=True, lstrip_blocks=True)
     duration = progress.duration(card["training"]["seconds"])

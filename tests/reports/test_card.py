@@ -23,12 +23,13 @@ def run(tmp_path):
     models.save_weights(network, run.weights / "pretrained.weights.h5")
     run.update(
         generator=spec,
-        data={"train": ["/somewhere/one.png"], "degradation": {"name": "bicubic", "version": 1}},
+        data={"train": ["/somewhere/one.png"], "test_name": "mine", "degradation": {"name": "bicubic", "version": 1}},
         device="a CPU",
         machine={"cores": 2, "gpus": []},
         backend="tensorflow",
         git={"commit": "0123456789"},
-        seconds=75.0,
+        values={"dataset_folder": "/somewhere", "steps": 1000},
+        notebooks={"02_pretrain": {"seconds": 75.0}},
     )
     for step in range(10, 1001, 10):
         run.log({"stage": "pretrain", "step": step, "pixel": 1 / step})
