@@ -40,6 +40,18 @@ def imresize(image, scale, *, border="replicate"):
     return np.ascontiguousarray(columns.reshape(*batch, -1, rows.shape[-2], channels).swapaxes(-3, -2))
 
 
+def kernel(x, *, scale=1):
+    """Return the weight, not yet divided by the sum, of inputs at a distance of `x` pixels from an output's place.
+
+    That is Keys' cubic; for a scale below 1 it is widened by it, which is what antialiasing means here. `x` and the
+    result are arrays of floats of one shape.
+    """
+    narrowing = min(scale, 1)
+    x = np.abs(np.asarray(x, "float64")) * narrowing
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return narrowing * np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
 def crop_to_multiple(image, scale):
     """Crop (..., H, W, C) at the bottom and right to a multiple of `scale`, the customary treatment of HR."""
     height, width = (n - n % scale for n in image.shape[-3:-1])

@@ -1,10 +1,13 @@
 """Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1]."""
 
+from fractions import Fraction
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
+from srnb.data import resize
 from srnb.evaluation.metrics import METRICS
 
 # Okabe and Ito: colours that colour-blind readers can tell apart.
@@ -247,6 +250,37 @@ def gallery(pictures, *, columns=7, size=1.6):
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture.clip(0, 1))
         axis.set_title(name, fontsize=7)
+    return figure
+
+
+def kernels(scale):
+    """Draw what bicubic does when it makes a picture `scale` times smaller, with and without antialiasing.
+
+    Left: the weights of the pixels of HR in one pixel of LR. Right: the share of each frequency that they let through.
+    """
+    size = 8 * scale + 1
+    impulses = np.eye(size * scale)[:, None]  # (H, 1, C): every channel has one bright pixel
+    antialiased = resize.imresize(impulses, Fraction(1, scale))[size // 2, 0]  # the middle output
+    place = np.arange(size * scale) - (size // 2 * scale + (scale - 1) / 2)  # of each input, seen from that output
+    interpolated = resize.kernel(place) / resize.kernel(place).sum()
+    frequencies, x = np.linspace(0, 0.5, 400), np.linspace(-2 * scale - 1, 2 * scale + 1, 1001)
+    figure, (left, right) = new(8.4, 2.8, columns=2)
+    shown = {"with antialiasing": (antialiased, 1 / scale), "without": (interpolated, 1)}
+    for (name, (weights, narrowing)), colour in zip(shown.items(), COLOURS, strict=False):
+        left.plot(x, resize.kernel(x, scale=narrowing), color=colour, linewidth=1)
+        taps = weights != 0
+        left.scatter(place[taps], weights[taps], s=14, color=colour, label=name)
+        response = abs(np.exp(-2j * np.pi * frequencies[:, None] * place) @ weights)
+        right.plot(frequencies, response, color=colour)
+    right.axvline(0.5 / scale, color=INK, linestyle="--", linewidth=1)
+    left.set_title("weight in one pixel of LR", fontsize=9)
+    left.set_xlabel("distance (pixels of HR)", fontsize=8)
+    right.set_title("share that passes", fontsize=9)
+    right.set_xlabel("frequency (cycles per pixel of HR)", fontsize=8)
+    left.legend(fontsize=8, frameon=False)
+    for axis in (left, right):
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 

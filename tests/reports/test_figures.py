@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from srnb import evaluation
+from srnb.data import resize
 from srnb.reports import figures
 
 
@@ -62,6 +63,20 @@ def test_the_scatter_sets_every_model_against_the_reference(table):
     axis = figures.scatter(table, ["psnr_y", "lpips_alex"]).axes[0]
     np.testing.assert_allclose(axis.collections[1].get_offsets(), [(25 + i, 24 + i) for i in range(3)])
     assert "above" in axis.get_title() and "below" in axis.figure.axes[1].get_title()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_kernels_are_those_of_the_resize_and_only_one_lets_aliases_through(scale):
+    left, right = figures.kernels(scale).axes
+    antialiased, interpolated = (dots.get_offsets() for dots in left.collections)
+    for taps, narrowing in ((antialiased, 1 / scale), (interpolated, 1)):
+        weights = resize.kernel(taps[:, 0], scale=narrowing)
+        np.testing.assert_allclose(taps[:, 1], weights / weights.sum(), atol=1e-12)
+    assert np.abs(antialiased[:, 0]).max() > (scale - 1) * 2 > np.abs(interpolated[:, 0]).max() - 2
+    passing, aliasing = (line.get_ydata() for line in right.lines[:2])
+    assert passing[0] == pytest.approx(1) and aliasing[0] == pytest.approx(1)
+    beyond = right.lines[0].get_xdata() > 0.75 / scale
+    assert passing[beyond].max() < 0.25 and aliasing[beyond].max() > 2 * passing[beyond].max()
 
 
 def test_figures_are_unknown_to_pyplot(shown):
