@@ -35,6 +35,7 @@ Other keys of a spec: `paper` (its figure), `conv` (arguments of every convoluti
 import difflib
 import json
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -42,6 +43,51 @@ import yaml
 from srnb.models import zoo
 
 RESERVED = ("name", "paper", "body", "where", "conv", "outputs")
+STRUCTURES = {
+    "add": {"add", "scale", "skip"},
+    "concat": {"concat", "skip"},
+    "multiply": {"multiply", "skip"},
+    "repeat": {"repeat", "times", "shared"},
+    "upscale": {"upscale", "by"},
+    "model": {"model", "with"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry stands in its spec: the path that an error names, and the values that {…} may name there."""
+
+    path: str
+    values: dict
+
+    def inside(self, step, **changed):
+        """The place of an entry within this one, where some values may be others."""
+        return Place(self.path + step, {**self.values, **changed})
+
+    def fill(self, text):
+        """Replace every {…} in `text` by its value; a text that is nothing but one {…} becomes the value itself."""
+        if not isinstance(text, str):
+            return text
+        whole = re.fullmatch(r"\{([^{}]*)\}", text)
+        if whole:
+            return _evaluate(whole[1], self.values, self.path)
+        return re.sub(r"\{([^{}]*)\}", lambda match: str(_evaluate(match[1], self.values, self.path)), text)
+
+    def integer(self, value):
+        """The whole number, from 1, that `value` stands for."""
+        value = self.fill(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{self.path}: must be a whole number from 1. Received: {value!r}")
+        return value
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of an entry with its arguments: lrelu(0.2)."""
+
+    name: str
+    positional: tuple = ()
+    named: dict = field(default_factory=dict)
 
 
 def read(spec):
@@ -113,19 +159,45 @@ def values(spec):
     return {key: value for key, value in spec.items() if key not in RESERVED}
 
 
-def fill(text, values, path):
-    """Replace every {…} in `text` by its value; a text that is nothing but one {…} becomes the value itself."""
-    if not isinstance(text, str):
-        return text
-    whole = re.fullmatch(r"\{([^{}]*)\}", text)
-    if whole:
-        return _evaluate(whole[1], values, path)
-    return re.sub(r"\{([^{}]*)\}", lambda match: str(_evaluate(match[1], values, path)), text)
+def steps(entry, place):
+    """Flatten the strings and lists of an entry: yield pairs of a place and a Word or a structure, as it is written."""
+    if isinstance(entry, str):
+        for word in words(str(place.fill(entry)), place.path):
+            yield place, word
+    elif isinstance(entry, list):
+        for number, inner in enumerate(entry):
+            yield from steps(inner, place.inside(f"[{number}]"))
+    elif isinstance(entry, dict):
+        kinds = [key for key in STRUCTURES if key in entry]
+        if not kinds and len(entry) == 1 and isinstance(next(iter(entry.values())), dict):
+            ((word, arguments),) = entry.items()
+            yield place, Word(str(place.fill(word)), (), {key: place.fill(value) for key, value in arguments.items()})
+            return
+        if len(kinds) != 1 or not entry.keys() <= STRUCTURES[kinds[0]]:
+            raise ValueError(
+                f"{place.path}: must have one of the keys {', '.join(STRUCTURES)}, or a word with its arguments. "
+                f"Received keys: {', '.join(entry)}"
+            )
+        yield place, entry
+    else:
+        raise ValueError(f"{place.path}: must be a string, a list or a dict. Received: {entry!r}")
+
+
+def factors(number):
+    """Return the primes of a factor of enlargement, 2 and 2 for 4: an `upscale` makes one step for each."""
+    primes, factor = [], 2
+    while number > 1:
+        if number % factor:
+            factor += 1
+        else:
+            primes.append(factor)
+            number //= factor
+    return primes
 
 
 def words(text, path):
-    """Split a string into (word, positional arguments, named arguments)."""
-    found, position = [], 0
+    """Split a string into its Words."""
+    split, position = [], 0
     while text[position:].strip():
         match = re.compile(r"\s*([^\s()]+)(?:\(([^()]*)\))?(?=\s|$)").match(text, position)
         if not match:
@@ -138,8 +210,8 @@ def words(text, path):
                 named[name.strip()] = literal(value)
             elif value.strip():
                 positional.append(literal(value))
-        found.append((match[1], positional, named))
-    return found
+        split.append(Word(match[1], tuple(positional), named))
+    return split
 
 
 def literal(text):

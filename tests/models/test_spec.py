@@ -73,6 +73,8 @@ def test_a_gate_sees_and_skips_what_its_entries_say():
         models.build({"body": {"multiply": "k1n2s1"}})
     with pytest.raises(ValueError, match=r"body.skip: must be an entry that the gate multiplies"):
         models.build({"body": {"multiply": "k1n3s1", "skip": "none"}})
+    with pytest.raises(ValueError, match=r"body.skip: must be an entry that stands in front"):
+        models.build({"body": {"concat": "k1n3s1", "skip": "none"}})
 
 
 @pytest.mark.parametrize(
