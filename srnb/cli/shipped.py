@@ -9,9 +9,10 @@ from srnb.cli.command import main, plainly, results_option
 
 
 @main.command()
+@click.option("--markdown", is_flag=True, help="Print the networks that ship as a table for a README instead.")
 @results_option
 @plainly
-def models(results):
+def models(markdown, results):
     """List what `--model` takes: the networks that ship, and the generators of finished runs.
 
     Metrics are means over a set, as measured by `srnb evaluate` or notebook 4.
@@ -20,6 +21,11 @@ def models(results):
     from srnb import runs
     from srnb.models import shipped
 
+    if markdown:
+        from srnb.reports import card
+
+        click.echo(card.table())
+        return
     for name in shipped.names():
         card = shipped.card(name)
         size = (shipped.FOLDER / name / "weights.safetensors").stat().st_size / 2**20

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
+import pandas as pd
 from scipy.ndimage import uniform_filter
 
 from srnb import evaluation, files, models, progress
@@ -19,6 +20,8 @@ STAGES = {"pretrained": ("pretrain", "02_pretrain"), "gan": ("gan", "03_gan")}
 FOLDERS = ("dataset_folder", "test_dataset")  # parameters of whose paths the name alone is recorded
 LINES = 200  # of the log that are kept
 RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started")
+SETS, REFERENCE = ("Set5", "Set14", "BSD100"), "SRResNet"
+TABLE = {"psnr_y": 2, "ssim_y": 4, "lpips_alex": 4}  # metric -> digits
 CHECKED = 2  # photographs of the sample whose numbers a copy must reproduce
 SIDE = 128  # pixels of HR on a side of the picture's details
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
@@ -71,6 +74,30 @@ def write(run, name, *, stage, summary, start=None, sources=None):
     files.write_text(folder / "README.md", _page(card, means))
     files.write_text(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")  # last: it names it
     return card
+
+
+def table():
+    """Return all networks that ship as a Markdown table, beside bicubic and what was published of SRResNet."""
+    rows = {}
+    for name in shipped.names():
+        measured = pd.read_csv(shipped.FOLDER / name / "metrics.csv")
+        for (model, dataset), metric in measured.groupby(["model", "dataset"], sort=False):
+            rows.setdefault(model, {})[dataset] = metric.groupby("metric")["value"].mean()
+    published = evaluation.published_values(datasets=SETS)
+    published = published[(published["model"] == REFERENCE) & published["comparable"]]
+    for dataset, values in published.groupby("dataset"):
+        rows.setdefault(f"{REFERENCE}, published", {})[dataset] = values.groupby("metric")["value"].first()
+    lines = [f"| network | {' | '.join(SETS)} |", f"|---|{'---|' * len(SETS)}"]
+    for model, sets in rows.items():
+        cells = [
+            " / ".join(
+                f"{sets[name][metric]:.{digits}f}" if metric in sets.get(name, {}) else "–"
+                for metric, digits in TABLE.items()
+            )
+            for name in SETS
+        ]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _page(card, means):

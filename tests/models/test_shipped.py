@@ -44,6 +44,15 @@ def test_a_network_that_ships_gives_its_table_on_set5(name):
     assert measured == pytest.approx(card["metrics"]["Set5"]["psnr_y"], abs=0.005)
 
 
+def test_the_table_of_the_readme_is_that_of_the_cards():
+    from srnb import files
+    from srnb.reports import card as cards
+
+    table = cards.table()
+    assert all(f"| {name} |" in table for name in shipped.names()) and "| SRResNet, published | 32.05" in table
+    assert table in (files.ROOT / "README.md").read_text("utf-8")
+
+
 def test_a_name_that_does_not_ship_says_what_does():
     with pytest.raises(ValueError, match=r"must be one of .*Received: 'kompact'"):
         shipped.card("kompact")
