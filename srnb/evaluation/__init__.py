@@ -17,7 +17,17 @@ from srnb.evaluation.comparison import bootstrap, findings, gains, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
-from srnb.evaluation.tables import COLUMNS, DEFAULT_METRICS, collect, evaluate, plane, summary, tabulate, validate
+from srnb.evaluation.tables import (
+    COLUMNS,
+    DEFAULT_METRICS,
+    collect,
+    evaluate,
+    plane,
+    summary,
+    tabulate,
+    undominated,
+    validate,
+)
 
 __all__ = [
     "COLUMNS",
@@ -42,6 +52,7 @@ __all__ = [
     "stages",
     "summary",
     "tabulate",
+    "undominated",
     "upscale_pairs",
     "validate",
     "variants",

@@ -82,6 +82,13 @@ def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
     return pd.DataFrame(by_model | {perception: values[perception].groupby("model", sort=False).mean()})
 
 
+def undominated(points):
+    """Return the models of `plane` that no other beats: none is as good in both columns and better in one."""
+    values = points.to_numpy()
+    beaten = [((values <= value).all(axis=1) & (values < value).any(axis=1)).any() for value in values]
+    return points.index[~np.array(beaten)].tolist()
+
+
 def collect(results):
     """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv."""
     rows = []

@@ -1,5 +1,9 @@
-"""Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1]."""
+"""Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1].
 
+Backgrounds are transparent, and ink is a grey that reads on white and on dark pages alike.
+"""
+
+import functools
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -15,9 +19,36 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK = "#737b86"  # of text and axes: its contrast is 4.2 : 1 on white and on the report's dark page
 
 
+STYLE = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
+}
+WIDEST = 10  # inches: a page shows a figure about 1000 pixels wide, and text of 8 points is then 11 pixels high
+
+
+def themed(draw):
+    """Let a function draw in STYLE, without a change for other figures of the process."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments, **options):
+        with plt.rc_context(STYLE):
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+@themed
 def new(width, height, rows=1, columns=1, **options):
-    """Return a figure of `width` x `height` inches and its axes, unknown to pyplot, which would show it twice."""
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), dpi=150, layout="constrained", **options)
+    """Return a figure of `width` x `height` inches and its axes, unknown to pyplot, which would show it twice.
+
+    One that is wider than WIDEST is made smaller as a whole.
+    """
+    fit = min(1, WIDEST / width)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * fit, height * fit), dpi=150, layout="constrained", **options
+    )
+    for axis in figure.axes:
+        axis.tick_params(which="both", colors=INK)  # ticks are made when they are drawn, in the style of that moment
     plt.close(figure)
     return figure, axes
 
@@ -38,12 +69,14 @@ def captions(table, image, metrics=("psnr_y", "lpips_alex")):
     return {model: "\n".join(each) for model, each in lines.items()}
 
 
+@themed
 def strip(shown, *, box=None, title="", notes=None, height=2.3):
     """Draw pictures of one scene side by side: LR | bicubic | ... | HR.
 
     `shown` is a dict of name -> picture. They may differ in scale; the last one, HR, gives the size. `box` (top, left,
     size), in its pixels, shows that part only, after the whole last picture with the part marked. `notes` is a dict of
-    name -> text under a picture, `height` that of a picture in inches. Pixels are drawn as they are, never smoothed.
+    name -> text under a picture, `height` that of a picture in inches, less where there are many. Pixels are drawn as
+    they are, never smoothed.
     """
     full = list(shown.values())[-1]
     top, left, rows, columns = (0, 0, *full.shape[:2]) if box is None else (box[0], box[1], box[2], box[2])
@@ -51,6 +84,7 @@ def strip(shown, *, box=None, title="", notes=None, height=2.3):
     if box is not None:
         ratios.insert(0, full.shape[1] / full.shape[0])
     lines = 1 + max((text.count("\n") for text in (notes or {}).values()), default=-1)
+    height = min(height, (WIDEST - 0.1 * len(ratios)) / sum(ratios))
     size = height * sum(ratios) + 0.1 * len(ratios), height + 0.35 + 0.2 * lines + (0.25 if title else 0)
     figure, axes = new(*size, columns=len(ratios), width_ratios=ratios, squeeze=False)
     axes = list(axes[0])
@@ -74,18 +108,19 @@ def strip(shown, *, box=None, title="", notes=None, height=2.3):
     return figure
 
 
+@themed
 def perception_distortion(points, *, line=()):
     """Draw the perception-distortion plane (Blau & Michaeli 2018); `points` is the frame of `evaluation.plane`.
 
     `line` names models to be joined in this order: a network, its interpolations, the other network.
     """
     figure, axis = new(5.8, 3.6)
-    axis.plot(*points.loc[list(line)].to_numpy().T, color="grey", linewidth=1, zorder=1)
+    axis.plot(*points.loc[list(line)].to_numpy().T, color=INK, linewidth=1, zorder=1)
     between = points.loc[list(line[1:-1])]
     for (name, row), colour in zip(points.drop(between.index).iterrows(), COLOURS * len(points), strict=False):
         axis.scatter(*row, s=54, color=colour, label=name, zorder=3)
     if len(between):
-        axis.scatter(*between.to_numpy().T, s=18, color="grey", label="between", zorder=2)
+        axis.scatter(*between.to_numpy().T, s=18, color=INK, label="between", zorder=2)
     axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
     axis.set_ylabel(label(points.columns[1]), fontsize=9)
     axis.margins(0.15)
@@ -95,10 +130,12 @@ def perception_distortion(points, *, line=()):
     return figure
 
 
+@themed
 def scatter(table, metrics, *, reference="bicubic"):
     """Draw for each metric the value of every model against that of `reference`, one dot per image.
 
-    On the line a model equals the reference; it is better on the side that the title names.
+    On the line a model equals the reference; it is better on the side that the title names. Images are named if there
+    are no more than a dozen.
     """
     figure, axes = new(3.5 * len(metrics), 3.6, columns=len(metrics), squeeze=False)
     models = [name for name in table["model"].unique() if name != reference]
@@ -106,7 +143,12 @@ def scatter(table, metrics, *, reference="bicubic"):
         values = table[table["metric"] == metric].pivot(index=["dataset", "image"], columns="model", values="value")
         for name, colour in zip(models, COLOURS * len(models), strict=False):
             axis.scatter(values[reference], values[name], s=18, color=colour, alpha=0.8, label=name, zorder=2)
-        axis.axline((values[reference].min(), values[reference].min()), slope=1, color="grey", linewidth=1, zorder=1)
+        names = values.index.get_level_values("image") if len(values) <= 12 else ()
+        for name, (_, row) in zip(names, values.iterrows(), strict=False):
+            place = row[reference], row[models].max()
+            axis.annotate(name, place, xytext=(0, 5), textcoords="offset points", fontsize=7, ha="center")
+        axis.margins(0.15)
+        axis.axline((values[reference].min(), values[reference].min()), slope=1, color=INK, linewidth=1, zorder=1)
         axis.set_title(
             f"{label(metric)}, better {'above' if METRICS[metric].direction == 'higher' else 'below'}", fontsize=9
         )
@@ -119,6 +161,7 @@ def scatter(table, metrics, *, reference="bicubic"):
     return figure
 
 
+@themed
 def intervals(differences, gains, *, title=""):
     """Draw for each metric the interval of every model's mean difference, and a small dot for each photograph.
 
@@ -143,6 +186,7 @@ def intervals(differences, gains, *, title=""):
     return figure
 
 
+@themed
 def curves(log, *, stage, reference=None):
     """Draw every logged loss of a stage over its steps, and below what validation measured.
 
@@ -163,7 +207,7 @@ def curves(log, *, stage, reference=None):
         axis.plot(values["step"], values[name], color=COLOURS[2], marker="o", markersize=4)
         axis.set_title(f"held out: {label(metric)}", fontsize=9)
         if reference and metric in reference:
-            axis.axhline(reference[metric], color="grey", linestyle="--")
+            axis.axhline(reference[metric], color=INK, linestyle="--")
             axis.annotate(
                 "bicubic", (0.02, reference[metric]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom"
             )
@@ -175,13 +219,14 @@ def curves(log, *, stage, reference=None):
     return figure
 
 
+@themed
 def balance(log):
-    """Draw the discriminator's mean logit for real and for made patches over the steps of a GAN stage."""
+    """Draw the discriminator's mean logit for real and for fake patches over the steps of a GAN stage."""
     log = log[log["stage"] == "gan"]
     figure, axis = new(5.2, 2.4)
-    for name, colour, text in (("real_logit", COLOURS[2], "real"), ("fake_logit", COLOURS[1], "made")):
+    for name, colour, text in (("real_logit", COLOURS[2], "real"), ("fake_logit", COLOURS[1], "fake")):
         axis.plot(log["step"], log[name], color=colour, label=text)
-    axis.axhline(0, color="grey", linewidth=0.8)
+    axis.axhline(0, color=INK, linewidth=0.8)
     axis.set_title("mean logit of the discriminator", fontsize=9)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=8)
@@ -190,6 +235,7 @@ def balance(log):
     return figure
 
 
+@themed
 def rates(frame, *, chosen, term="pixel"):
     """Draw a loss over the learning rate that made it, from the frame of `training.rehearse`; `chosen` is marked."""
     figure, axis = new(5.2, 2.4)
@@ -205,6 +251,7 @@ def rates(frame, *, chosen, term="pixel"):
     return figure
 
 
+@themed
 def rehearsals(frames, *, term="pixel"):
     """Draw the loss of several short trainings over their steps; `frames` is a dict of name -> frame."""
     figure, axis = new(6.4, 2.8)
@@ -220,6 +267,7 @@ def rehearsals(frames, *, term="pixel"):
     return figure
 
 
+@themed
 def gradients(shown, maps, *, columns=5, size=2.1):
     """Draw where losses push a picture: `shown` are pictures, `maps` gradients of a loss, both name -> (H, W, 3).
 
@@ -241,6 +289,7 @@ def gradients(shown, maps, *, columns=5, size=2.1):
     return figure
 
 
+@themed
 def gallery(pictures, *, columns=7, size=1.6):
     """Draw many photographs small; `pictures` is a dict of name -> picture."""
     rows = -(-len(pictures) // columns)
@@ -249,10 +298,11 @@ def gallery(pictures, *, columns=7, size=1.6):
         axis.set_axis_off()
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture.clip(0, 1))
-        axis.set_title(name, fontsize=7)
+        axis.set_title(name, fontsize=8)
     return figure
 
 
+@themed
 def kernels(scale):
     """Draw what bicubic does when it makes a picture `scale` times smaller, with and without antialiasing.
 
@@ -284,6 +334,7 @@ def kernels(scale):
     return figure
 
 
+@themed
 def batch(lr, hr, *, count=8, size=1.3):
     """Draw the first `count` pairs of a batch: inputs above, targets below, both at the same size."""
     count = min(count, len(hr))
@@ -296,13 +347,14 @@ def batch(lr, hr, *, count=8, size=1.3):
     return figure
 
 
+@themed
 def content(table):
     """Draw photographs by how much there is to learn from them; `table` has file, split, entropy, gradient."""
     figure, axis = new(6.4, 3.4)
     for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
         axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)
         for row in rows.itertuples() if len(table) <= 40 else ():
-            axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=6)
+            axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=7)
     axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(ScalarFormatter())

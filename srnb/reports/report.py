@@ -223,7 +223,9 @@ def _scenes(run):
 def _data_uri(picture, *, quality):
     """Return a PIL picture as WebP inside an address: a fraction of a PNG, so that a report fits into a mail."""
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "WEBP", quality=quality)
+    if picture.mode not in ("RGB", "RGBA"):
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    picture.save(file, "WEBP", quality=quality)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 

@@ -153,3 +153,9 @@ def test_all_runs_of_a_folder_side_by_side(tmp_path):
     assert frame.loc["second", "status"] == "failed" and "Set5 bicubic seconds_per_megapixel" not in frame
     saved = pd.read_csv(tmp_path / "runs.csv").set_index("run")
     pd.testing.assert_frame_equal(saved, frame.fillna(np.nan), check_dtype=False)
+
+
+def test_undominated_are_those_that_no_other_beats_in_both():
+    points = pd.DataFrame({"rmse": [3.0, 2.0, 1.0, 1.0], "lpips_alex": [0.1, 0.2, 0.3, 0.4]}, index=list("abcd"))
+    assert evaluation.undominated(points) == ["a", "b", "c"]
+    assert evaluation.undominated(points.iloc[[0, 0]]) == ["a", "a"]

@@ -1,8 +1,11 @@
 """figures: what they show is checked on their artists; whether they please is a matter of looking."""
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from srnb import evaluation
 from srnb.data import resize
@@ -77,6 +80,63 @@ def test_kernels_are_those_of_the_resize_and_only_one_lets_aliases_through(scale
     assert passing[0] == pytest.approx(1) and aliasing[0] == pytest.approx(1)
     beyond = right.lines[0].get_xdata() > 0.75 / scale
     assert passing[beyond].max() < 0.25 and aliasing[beyond].max() > 2 * passing[beyond].max()
+
+
+def drawn(table, shown):
+    gains = evaluation.gains(table)
+    points = evaluation.plane(table, dataset="set")
+    log = pd.DataFrame({"stage": "gan", "step": [1, 2], "pixel": [0.5, 0.1], "real_logit": 1.0, "fake_logit": 0.0})
+    yield figures.strip(shown, box=(8, 12, 16), title="title", notes={"bicubic": "25 dB"})
+    yield figures.perception_distortion(points, line=["pretrained", "gan"])
+    yield figures.scatter(table, ["psnr_y", "lpips_alex"])
+    yield figures.intervals(evaluation.bootstrap(table), gains, title="title")
+    yield figures.curves(log, stage="gan", reference={})
+    yield figures.balance(log)
+    yield figures.rates(log.assign(learning_rate=[1e-3, 1e-2]), chosen=1e-3)
+    yield figures.rehearsals({"one": log})
+    yield figures.kernels(2)
+
+
+def test_figures_suit_a_dark_page_and_a_light_one(table, shown):
+    ours = {*figures.COLOURS, figures.INK}
+    for figure in drawn(table, shown):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())
+        assert pixels[0, 0, 3] == 0  # transparent
+        texts = [text for text in figure.findobj(Text) if text.get_text()]
+        assert texts and {text.get_color() for text in texts} <= ours
+        opaque = pixels[pixels[..., 3] > 250][:, :3].astype(int)
+        photographs = len([axis for axis in figure.axes if axis.images])
+        assert photographs or opaque.max(axis=1).min() > 60  # nothing is drawn in black
+    assert matplotlib.rcParams["text.color"] == "black"  # of the process nothing was changed
+
+
+def test_text_stays_readable_however_many_pictures_there_are(shown):
+    names = [f"model {number}" for number in range(9)]
+    figure = figures.strip({name: shown["HR"] for name in names}, box=(8, 12, 16))
+    assert figure.get_size_inches()[0] <= figures.WIDEST
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 7
+    wide, _ = figures.new(20, 6)
+    assert wide.get_size_inches().tolist() == [10, 3]
+
+
+def test_dots_of_the_scatter_are_named(table):
+    axis = figures.scatter(table, ["psnr_y"]).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["image0", "image1", "image2"]
+    many = pd.concat([table.assign(image=table["image"] + str(number)) for number in range(5)])
+    assert not figures.scatter(many, ["psnr_y"]).axes[0].texts
+
+
+def test_the_interval_figure_has_a_line_and_a_dot_for_each_photograph(table):
+    differences = evaluation.bootstrap(table)
+    axis = figures.intervals(differences, evaluation.gains(table)).axes[0]
+    psnr = differences[differences["metric"] == "psnr_y"]
+    np.testing.assert_allclose([line.get_xdata() for line in axis.lines[1:]], psnr[["low", "high"]])
+    means, dots = axis.collections[::2], axis.collections[1::2]
+    np.testing.assert_allclose([dot.get_offsets()[0, 0] for dot in means], psnr["difference"])
+    assert [len(dot.get_offsets()) for dot in dots] == [3, 3]
+    assert axis.lines[1].get_color() == figures.COLOURS[2] and axis.lines[2].get_color() == figures.COLOURS[1]
 
 
 def test_figures_are_unknown_to_pyplot(shown):

@@ -1,6 +1,8 @@
 """The report is one file that asks for nothing, whatever a run's notebooks hold, and whatever became of the run."""
 
+import base64
 import html.parser
+import io
 import re
 
 import nbformat
@@ -8,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from srnb import evaluation, runs
 from srnb.data import images
@@ -127,6 +130,12 @@ def test_what_failed_stands_on_top_and_is_no_markup(text):
 def test_formulas_become_mathml_and_code_does_not(text):
     assert text.count("<math") == 4 and "<msup>" in text and "<mfrac>" in text
     assert "<code>$HOME</code>" in text and "costs $5 or $6" in text
+
+
+def test_transparent_figures_stay_transparent(text):
+    code = re.search(r'<div class="output">.*?<img alt="" src="data:image/webp;base64,([^"]+)"', text, re.DOTALL)[1]
+    picture = Image.open(io.BytesIO(base64.b64decode(code)))
+    assert picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] < 255
 
 
 def test_an_empty_run_has_a_report_too(tmp_path):
