@@ -39,7 +39,7 @@ REFUSED = {
     "notebook": (["run", "09"], "a notebook must be one of 01_data"),
     "name": (["run", "-p", "stepps", "5"], "no notebook has a parameter stepps; did you mean steps"),
     "type": (["run", "-p", "steps", "many"], "steps must be a whole number. Received: 'many'"),
-    "not to run": (["run", "01", "-p", "gan_steps", "5"], "gan_steps is a parameter of notebooks that are not to run"),
+    "not to run": (["run", "01", "-p", "crop_size", "64"], "crop_size is a parameter of notebooks that are not to run"),
     "resume": (["run", "--resume", "nothing"], "a run must be one of none yet, or a folder. Received: nothing"),
     "resume and more": (["run", "02", "--resume", "nothing"], "--resume must stand without notebooks"),
     "data": (["run", "-p", "dataset_folder", "/no/photographs"], "Received: '/no/photographs'"),
