@@ -25,7 +25,7 @@ FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name 
 # the same within packages where the order is not obvious: each module imports those to its right only
 WITHIN = {
     "data": ["patches", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads", "catalogue"],
-    "training": ["trainer", "optimizers", "checkpoints", "symptoms"],
+    "training": ["trainer", "objectives", "optimizers", "checkpoints", "symptoms"],
     "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
     "runner": ["grid", "chain", "preflight", "kernel", "presets"],

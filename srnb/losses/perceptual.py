@@ -8,15 +8,19 @@ from keras import ops
 from srnb.losses.pixel import as_float32, l1
 
 
-def perceptual(hr, sr, *, features, distance=l1):
+def perceptual(hr, sr, *, features, distance=l1, weights=None):
     """Distance between the feature maps of two images, averaged over the taps (Johnson et al., section 3.2).
+
+    `weights`, one for each tap, make it a weighted sum instead.
 
     ESRGAN: `distance` l1 on maps before the activation, weight 1. SRGAN: mse on maps after it, each divided by 12.75,
     which is the weight 1 / 12.75^2 = 0.00615. Johnson: mse after it, weight 1. All means include the channels; SRGAN's
     printed formula divides by width and height only, which for block5_conv4 would be 512 times as much.
     """
-    pairs = _maps(features, hr, sr)
-    return sum(distance(hr_map, sr_map) for hr_map, sr_map in pairs) / len(pairs)
+    distances = [distance(hr_map, sr_map) for hr_map, sr_map in _maps(features, hr, sr)]
+    if weights is None:
+        return sum(distances) / len(distances)
+    return sum(weight * value for weight, value in zip(weights, distances, strict=True))
 
 
 def style(hr, sr, *, features):

@@ -160,7 +160,7 @@ def test_presets_of_papers_have_their_networks(name):
     for milestones, steps in ((first["milestones"], first["steps"]), (second["gan_milestones"], second["gan_steps"])):
         marks = [int(mark) for mark in milestones.split(",") if mark]
         assert marks == sorted(marks) and all(mark < steps for mark in marks)
-    assert second["feature_layer"] in features.layer_names(second["feature_network"])
+    assert set(second["feature_layers"].split(",")) <= set(features.layer_names(second["feature_network"]))
     sets = [
         cells["01_data"]["dataset"],
         cells["01_data"]["test_dataset"],

@@ -1,0 +1,151 @@
+"""What the two players want, and how they move, from the parameters of a notebook.
+
+Arguments are called as the parameters are, without the prefix of their stage. A weight of zero removes a term and the
+network behind it.
+"""
+
+from functools import partial
+
+import keras
+
+from srnb import losses
+from srnb.models import features
+from srnb.training import optimizers
+
+
+def terms(
+    generator,
+    discriminator=None,
+    *,
+    steps,
+    discriminator_steps=1,
+    pixel_weight=0.0,
+    pixel_loss="l1",
+    perceptual_weight=0.0,
+    feature_network="vgg16",
+    feature_layers="block2_conv2",
+    feature_weights="",
+    before_activation=False,
+    distance="l1",
+    style_weight=0.0,
+    lpips_weight=0.0,
+    total_variation_weight=0.0,
+    historical_weight=0.0,
+    feature_matching_weight=0.0,
+):
+    """Return the terms of the generator's loss, name -> (weight, function), and a list of the frozen networks in them.
+
+    steps: batches of the whole training, over which `pixel_loss` "adaptive_mix" has its schedule.
+    feature_layers: layers whose maps the perceptual and the style loss compare, "block2_conv2,block3_conv3".
+    feature_weights: a weight for each of these layers in the perceptual loss, "0.5,1"; empty: their mean.
+    distance: of two maps in the perceptual loss, one of `losses.PIXEL`.
+    Raises ValueError for unknown names and where feature matching has no discriminator.
+    """
+    weighted, frozen = {}, []
+    if pixel_weight:
+        updates = max(1, steps // discriminator_steps)
+        weighted["pixel"] = (pixel_weight, losses.pixel(pixel_loss, steps=updates))
+    if perceptual_weight or style_weight:
+        layers, weights = _split(feature_layers), [float(weight) for weight in _split(feature_weights)]
+        extractor = features.build(feature_network, layers, before_activation=before_activation)
+        frozen.append(extractor)
+    if perceptual_weight:
+        if distance not in losses.PIXEL:
+            raise ValueError(f"distance must be one of {', '.join(losses.PIXEL)}. Received: {distance!r}")
+        if weights and len(weights) != len(layers):
+            raise ValueError(f"feature_weights must be as many as {feature_layers}. Received: {feature_weights!r}")
+        options = {"features": extractor, "distance": losses.PIXEL[distance], "weights": weights or None}
+        weighted["perceptual"] = (perceptual_weight, partial(losses.perceptual, **options))
+    if style_weight:
+        weighted["style"] = (style_weight, partial(losses.style, features=extractor))
+    if lpips_weight:
+        alexnet = features.build("alexnet", features.lpips_taps("alexnet"))
+        frozen.append(alexnet)
+        options = {"features": alexnet, "heads": features.lpips_heads("alexnet")}
+        weighted["lpips"] = (lpips_weight, partial(losses.lpips, **options))
+    if total_variation_weight:
+        weighted["total_variation"] = (total_variation_weight, lambda hr, sr: losses.total_variation(sr))
+    if historical_weight:
+        weighted["history"] = (historical_weight, losses.HistoricalAverage(generator))
+    if feature_matching_weight:
+        if discriminator is None:
+            raise ValueError("feature matching must have a discriminator to look at. Received: none")
+        maps = partial(losses.feature_matching, features=_last_maps(discriminator))
+        weighted["feature_matching"] = (feature_matching_weight, maps)
+    return weighted, frozen
+
+
+def opponent(
+    discriminator,
+    *,
+    optimizer,
+    adversarial_weight,
+    adversarial_loss="vanilla",
+    real_target=1.0,
+    discriminator_steps=1,
+    gradient_penalty_weight=0.0,
+    historical_weight=0.0,
+    seed=0,
+):
+    """Return the arguments of `Trainer` that concern the discriminator; none where there is no discriminator.
+
+    seed: of the points between real and fake pictures at which a gradient penalty looks.
+    """
+    if discriminator is None:
+        return {}
+    penalties = {}
+    if gradient_penalty_weight:
+        penalty = losses.GradientPenalty(discriminator, seed=seed)
+        penalties["gradient_penalty"] = (gradient_penalty_weight, penalty)
+    if historical_weight:
+        penalties["discriminator_history"] = (historical_weight, losses.HistoricalAverage(discriminator))
+    return {
+        "discriminator": discriminator,
+        "adversarial": (adversarial_weight, losses.game(adversarial_loss, real_target=real_target)),
+        "discriminator_optimizer": optimizer,
+        "discriminator_terms": penalties,
+        "discriminator_steps": discriminator_steps,
+    }
+
+
+def optimizer(
+    learning_rate,
+    *,
+    steps,
+    every=1,
+    schedule="constant",
+    milestones="",
+    decay=0.5,
+    cycles=1,
+    warmup=0,
+    beta_2=0.99,
+    clip_norm=0.0,
+    accumulate=1,
+    precision="float32",
+):
+    """Return Adam with its schedule, for a network that moves at every n-th batch.
+
+    steps, warmup, milestones ("50000,100000"): in batches, whatever `every` is. For the rest see `optimizers.schedule`
+    and `optimizers.adam`.
+    """
+    rate = optimizers.schedule(
+        schedule,
+        learning_rate,
+        steps=max(1, steps // every),
+        warmup=warmup // every,
+        milestones=[int(milestone) // every for milestone in _split(milestones)],
+        factor=decay,
+        cycles=cycles,
+    )
+    options = {"beta_2": beta_2, "clip_norm": clip_norm, "accumulate": accumulate, "precision": precision}
+    return optimizers.adam(rate, **options)
+
+
+def _split(text):
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _last_maps(discriminator):
+    """What goes into the layer that makes the logit. (The last layer of all may only cast the logit to float32.)"""
+    last = [layer for layer in discriminator.layers if layer.weights][-1]
+    return keras.Model(discriminator.input, last.input)
