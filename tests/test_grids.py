@@ -43,7 +43,7 @@ def test_a_variation_builds(grid, variation):
     first, second = cells["02_pretrain"], cells["03_gan"]
     own = given(first, "blocks", "width", "normalization", "skip", "attention", "residual_scale")
     assert shape(first["generator"], 8, scale=4, **own) == (2, 32, 32, 3)
-    assert callable(losses.pixel(first["pixel_loss"], steps=first["steps"]))
+    assert callable(losses.pixel_loss(first["pixel_loss"], steps=first["steps"]))
     if second["adversarial_weight"]:
         own = given(second, "width", "grid", "normalization", "attention", prefix="discriminator_")
         logits = shape(second["discriminator"], second["gan_patch_size"], **own)

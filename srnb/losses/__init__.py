@@ -8,19 +8,19 @@ the caller.
 A term with state is an object with `.variables`, called once for each step; the caller compiles and keeps them.
 """
 
-from functools import partial
-
 from srnb.losses.adversarial import (
     ADVERSARIAL,
     GradientPenalty,
     HistoricalAverage,
-    absolute,
+    bounds,
+    declare,
     hinge,
     least_squares,
     relativistic,
     relativistic_average,
     relativistic_average_hinge,
     relativistic_average_least_squares,
+    smoothed_vanilla,
     vanilla,
     wasserstein,
 )
@@ -36,10 +36,11 @@ __all__ = [
     "BalancedMix",
     "GradientPenalty",
     "HistoricalAverage",
-    "absolute",
+    "adversarial_loss",
+    "bounds",
     "charbonnier",
+    "declare",
     "feature_matching",
-    "game",
     "hinge",
     "l1",
     "least_squares",
@@ -48,7 +49,7 @@ __all__ = [
     "ms_ssim",
     "mse",
     "perceptual",
-    "pixel",
+    "pixel_loss",
     "relativistic",
     "relativistic_average",
     "relativistic_average_hinge",
@@ -63,7 +64,7 @@ __all__ = [
 PIXEL = {"l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim, "ms_ssim": ms_ssim, "mix": mix}
 
 
-def pixel(name, *, steps):
+def pixel_loss(name, *, steps):
     """Return the content loss called `name`: one of PIXEL, or a new mix that adapts itself.
 
     The schedule of "adaptive_mix" ends after `steps` calls; "balanced_mix" needs none. Raises ValueError otherwise.
@@ -76,7 +77,7 @@ def pixel(name, *, steps):
     return PIXEL[name]
 
 
-def game(name, *, real_target=1.0):
+def adversarial_loss(name, *, real_target=1.0):
     """Return the adversarial loss called `name`, one of ADVERSARIAL; `real_target` below 1 smooths vanilla's labels.
 
     Raises ValueError for another name, and for smoothed labels of a loss that has none.
@@ -87,4 +88,6 @@ def game(name, *, real_target=1.0):
         return ADVERSARIAL[name]
     if name != "vanilla":
         raise ValueError(f"real_target must be 1 for every loss but vanilla. Received: {real_target} for {name}")
-    return absolute(partial(vanilla, real_target=real_target))
+    if not 0 < real_target < 1:
+        raise ValueError(f"real_target must be in (0, 1]. Received: {real_target}")
+    return smoothed_vanilla(real_target)

@@ -3,6 +3,9 @@
 Logits (N, …), never sigmoids. The restraints, two classes, are ordinary terms of `(hr, sr)` that carry state.
 """
 
+import math
+from functools import partial
+
 import keras
 from keras import ops
 
@@ -10,22 +13,36 @@ from srnb import backend
 from srnb.losses.pixel import as_float32
 
 
+def declare(*, relativistic, bounds):
+    """Decorate an adversarial loss with its properties.
+
+    relativistic: whether the generator's part reads the real logits.
+    bounds: the discriminator's loss if it knows all, and the least if it cannot tell real from fake and gives every
+        picture the same logit; None where neither exists.
+    """
+
+    def decorate(loss):
+        loss.relativistic, loss.bounds = relativistic, bounds
+        return loss
+
+    return decorate
+
+
 def relativistic(loss):
     """Whether the generator's part of an adversarial loss may read the real logits.
 
-    Those marked `absolute` do not; any other, also one wrapped in a `partial` or a lambda, is
-    taken to read them, which costs a pass of the discriminator at most.
+    One without a declaration, also a declared one wrapped in a `partial` or a lambda, is taken to read them, which
+    costs a pass of the discriminator at most.
     """
     return getattr(loss, "relativistic", True)
 
 
-def absolute(loss):
-    """Mark an adversarial loss whose generator part does not read the real logits, and return it."""
-    loss.relativistic = False
-    return loss
+def bounds(loss):
+    """Return the declared bounds of the discriminator's loss, see `declare`; None if nothing is declared."""
+    return getattr(loss, "bounds", None)
 
 
-@absolute
+@declare(relativistic=False, bounds=(0.0, 2 * math.log(2)))
 def vanilla(real_logits, fake_logits, *, real_target=1.0):
     """SRGAN's loss, the generator's part non-saturating: -log D(fake).
 
@@ -37,26 +54,27 @@ def vanilla(real_logits, fake_logits, *, real_target=1.0):
     return generator_loss, _cross_entropy(real_logits, real_target) + _cross_entropy(fake_logits, 0.0)
 
 
-@absolute
+@declare(relativistic=False, bounds=(0.0, 0.5))
 def least_squares(real_logits, fake_logits):
     """LSGAN with targets 1 and 0 (Mao et al., equation 9, without its halves)."""
     return _squares(fake_logits, 1.0), _squares(real_logits, 1.0) + _squares(fake_logits, 0.0)
 
 
-@absolute
+@declare(relativistic=False, bounds=(0.0, 2.0))
 def hinge(real_logits, fake_logits):
     """Hinge loss, as in SAGAN."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
     return -ops.mean(fake_logits), _hinge(real_logits) + _hinge(-fake_logits)
 
 
-@absolute
+@declare(relativistic=False, bounds=None)
 def wasserstein(real_logits, fake_logits):
     """The critic's estimate of the earth mover's distance (Arjovsky et al. 2017); it needs a `GradientPenalty`."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
     return -ops.mean(fake_logits), ops.mean(fake_logits) - ops.mean(real_logits)
 
 
+@declare(relativistic=True, bounds=(0.0, 2 * math.log(2)))
 def relativistic_average(real_logits, fake_logits):
     """ESRGAN's loss: is this real more real than the average fake, and the other way round (equations 1 and 2).
 
@@ -67,16 +85,25 @@ def relativistic_average(real_logits, fake_logits):
     return generator_loss, _cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0)
 
 
+@declare(relativistic=True, bounds=(0.0, 2.0))
 def relativistic_average_least_squares(real_logits, fake_logits):
     """RaLSGAN (Jolicoeur-Martineau 2018): real stands 1 above the average fake; the generator wants the reverse."""
     real, fake = _relative(real_logits, fake_logits)
     return _squares(real, -1.0) + _squares(fake, 1.0), _squares(real, 1.0) + _squares(fake, -1.0)
 
 
+@declare(relativistic=True, bounds=(0.0, 2.0))
 def relativistic_average_hinge(real_logits, fake_logits):
     """RaHingeGAN (Jolicoeur-Martineau 2018): as RaLSGAN, but whoever is 1 above has done enough."""
     real, fake = _relative(real_logits, fake_logits)
     return _hinge(-real) + _hinge(fake), _hinge(real) + _hinge(-fake)
+
+
+def smoothed_vanilla(real_target):
+    """Return `vanilla` with real labels smoothed to `real_target`, below 1, and with the bounds that follow."""
+    loss = partial(vanilla, real_target=real_target)
+    # a discriminator that knows all says real_target; one that knows nothing says half of it for every picture
+    return declare(relativistic=False, bounds=(_entropy(real_target), 2 * _entropy(real_target / 2)))(loss)
 
 
 ADVERSARIAL = {
@@ -142,6 +169,11 @@ class HistoricalAverage:
             mean.assign_add((ops.stop_gradient(weights) - mean) / calls)
             total = total + ops.sum(ops.square(weights - ops.convert_to_tensor(mean)))
         return total
+
+
+def _entropy(probability):
+    """Entropy in nats of an event, which is the least cross-entropy of its probability."""
+    return -sum(p * math.log(p) for p in (probability, 1 - probability) if p)
 
 
 def _cross_entropy(logits, target):

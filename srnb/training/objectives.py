@@ -44,7 +44,7 @@ def terms(
     weighted, frozen = {}, []
     if pixel_weight:
         updates = max(1, steps // discriminator_steps)
-        weighted["pixel"] = (pixel_weight, losses.pixel(pixel_loss, steps=updates))
+        weighted["pixel"] = (pixel_weight, losses.pixel_loss(pixel_loss, steps=updates))
     if perceptual_weight or style_weight:
         layers, weights = _split(feature_layers), [float(weight) for weight in _split(feature_weights)]
         extractor = features.build(feature_network, layers, before_activation=before_activation)
@@ -101,7 +101,7 @@ def opponent(
         penalties["discriminator_history"] = (historical_weight, losses.HistoricalAverage(discriminator))
     return {
         "discriminator": discriminator,
-        "adversarial": (adversarial_weight, losses.game(adversarial_loss, real_target=real_target)),
+        "adversarial": (adversarial_weight, losses.adversarial_loss(adversarial_loss, real_target=real_target)),
         "discriminator_optimizer": optimizer,
         "discriminator_terms": penalties,
         "discriminator_steps": discriminator_steps,

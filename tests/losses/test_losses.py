@@ -114,7 +114,7 @@ def test_adversarial_losses_of_half_precision_are_computed_in_single(name):
         lambda: losses.BalancedMix(bounds=(0.0, 1.0)),
         lambda: losses.BalancedMix(sigmas=(0.0,)),
         lambda: losses.vanilla(HR, SR, real_target=0.0),
-        lambda: losses.pixel("l3", steps=1),
+        lambda: losses.pixel_loss("l3", steps=1),
         lambda: losses.HistoricalAverage(keras.Sequential([keras.layers.Dense(1)])),
     ],
 )
@@ -124,10 +124,10 @@ def test_a_value_that_would_train_something_else_is_refused(make):
 
 
 def test_pixel_losses_go_by_name_and_a_mix_with_state_is_new_each_time():
-    assert losses.pixel("charbonnier", steps=7) is losses.charbonnier
-    first, second = (losses.pixel("adaptive_mix", steps=7) for _ in range(2))
+    assert losses.pixel_loss("charbonnier", steps=7) is losses.charbonnier
+    first, second = (losses.pixel_loss("adaptive_mix", steps=7) for _ in range(2))
     assert first is not second and first.steps == 7
-    assert isinstance(losses.pixel("balanced_mix", steps=7), losses.BalancedMix)
+    assert isinstance(losses.pixel_loss("balanced_mix", steps=7), losses.BalancedMix)
 
 
 def test_pixel_losses_of_a_constant_offset():
@@ -393,13 +393,34 @@ def test_historical_average_is_the_distance_from_the_mean_of_all_weights_so_far(
     assert value(term.calls) == 3
 
 
-def test_a_game_is_named_and_only_vanilla_smooths_its_labels():
-    assert losses.game("hinge") is losses.hinge
+def test_an_adversarial_loss_is_named_and_only_vanilla_smooths_its_labels():
+    assert losses.adversarial_loss("hinge") is losses.hinge
     real, fake = np.float32([[1.0]]), np.float32([[-1.0]])
-    assert not losses.relativistic(losses.game("vanilla", real_target=0.9))
-    smooth = [value(x) for x in losses.game("vanilla", real_target=0.9)(real, fake)]
+    assert not losses.relativistic(losses.adversarial_loss("vanilla", real_target=0.9))
+    smooth = [value(x) for x in losses.adversarial_loss("vanilla", real_target=0.9)(real, fake)]
     assert smooth == [value(x) for x in losses.vanilla(real, fake, real_target=0.9)]
+    with pytest.raises(ValueError, match=r"in \(0, 1\]"):
+        losses.adversarial_loss("vanilla", real_target=1.2)
     with pytest.raises(ValueError, match="must be one of vanilla"):
-        losses.game("hing")
+        losses.adversarial_loss("hing")
     with pytest.raises(ValueError, match="every loss but vanilla"):
-        losses.game("hinge", real_target=0.9)
+        losses.adversarial_loss("hinge", real_target=0.9)
+
+
+@pytest.mark.parametrize("name", [*losses.ADVERSARIAL, "smoothed"])
+def test_bounds_are_those_that_a_search_over_logits_finds(name):
+    smoothed = losses.adversarial_loss("vanilla", real_target=0.8)
+    loss = losses.ADVERSARIAL.get(name, smoothed)
+    logits = [-40.0, *np.linspace(-3, 3, 25), 40.0, np.log(4.0), np.log(2 / 3)]  # with those of 0.8 and of half of it
+
+    def discriminator(real, fake):
+        return value(loss(np.full((1, 1), real, "float32"), np.full((1, 1), fake, "float32"))[1])
+
+    if losses.bounds(loss) is None:  # more is always better
+        assert discriminator(40.0, -40.0) < discriminator(20.0, -20.0) - 1
+        return
+    perfect, ignorant = losses.bounds(loss)
+    assert min(discriminator(real, fake) for real in logits for fake in (-40.0, 0.0, 1.0)) == pytest.approx(
+        perfect, abs=1e-6
+    )
+    assert min(discriminator(logit, logit) for logit in logits) == pytest.approx(ignorant, rel=1e-5)

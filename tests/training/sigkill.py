@@ -29,7 +29,7 @@ def build(stage):
     """A trainer whose every part has a state to lose."""
     subject = trainer(adversarial=None)
     generator, discriminator = subject.generator, trainer().discriminator
-    terms = {"pixel": (1.0, losses.pixel("adaptive_mix", steps=STEPS))}
+    terms = {"pixel": (1.0, losses.pixel_loss("adaptive_mix", steps=STEPS))}
     rate = optimizers.schedule("cosine", 1e-2, steps=STEPS, warmup=5, cycles=2)
     options = {"generator_optimizer": optimizers.adam(rate, accumulate=2, clip_norm=1.0), "ema_decay": 0.9}
     if stage == "gan":

@@ -20,12 +20,16 @@ def test_a_discriminator_that_knows_all_or_nothing_is_noticed(name):
     assert symptoms.find(log(discriminator=0.5 * ignorant), loss=loss) == []
 
 
+def test_a_loss_that_declares_no_bounds_is_left_alone():
+    assert symptoms.find(log(discriminator=0.0), loss=lambda real, fake: losses.vanilla(real, fake)) == []
+
+
 def test_a_critic_without_bounds_is_left_alone():
     assert symptoms.find(log(discriminator=-30.0), loss=losses.ADVERSARIAL["wasserstein"]) == []
 
 
 def test_label_smoothing_moves_the_scale():
-    smooth = lambda real, fake: losses.vanilla(real, fake, real_target=0.9)
+    smooth = losses.adversarial_loss("vanilla", real_target=0.9)
     assert "has won" in symptoms.find(log(discriminator=0.3275), loss=smooth)[0]  # the entropy of 0.9 is 0.3251
 
 

@@ -146,7 +146,7 @@ TERMS = {
 @pytest.mark.parametrize("name", [*TERMS, "adaptive_mix", "balanced_mix", *losses.ADVERSARIAL])
 def test_every_term_alone_moves_the_generator(name):
     if name not in losses.ADVERSARIAL:
-        term = TERMS.get(name) or losses.pixel(name, steps=3)
+        term = TERMS.get(name) or losses.pixel_loss(name, steps=3)
         subject = plain_trainer(terms={name: (1.0, term)})
     else:
         subject = plain_game(losses.ADVERSARIAL[name], terms={})
