@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import yaml
 
+from srnb.reports import report
 from srnb.runner import presets
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -61,6 +62,30 @@ def test_cells_are_short_and_explained(notebook):
             assert not [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)], cell.id
             functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
             assert all(node.end_lineno - node.lineno < 5 for node in functions), cell.id
+
+
+def test_formulas_are_formulas_in_the_report_too(notebook):
+    formulas = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            rest = report._without_formulas(cell.source, formulas)
+            assert "$" not in re.sub(r"`[^`]*`", "", rest), cell.id
+    assert not [formula for formula in formulas if "\\" in formula], "a command that MathML does not know"
+
+
+EQUATIONS = {
+    "01": ["h(x) = "],
+    "04": [r"\mathrm{PSNR} =", r"\mathrm{SSIM} =", r"\mathrm{LPIPS} =", r"\theta ="],
+}
+
+
+@pytest.mark.parametrize("number", EQUATIONS)
+def test_what_is_measured_is_defined_where_it_is_used(number):
+    (path,) = FOLDER.glob(f"{number}_*.ipynb")
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    blocks = re.findall(r"\$\$(.+?)\$\$", text, flags=re.DOTALL)
+    for start in EQUATIONS[number]:
+        assert [block for block in blocks if start in block], start
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -20,6 +20,7 @@ from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
 from srnb.evaluation.tables import (
     COLUMNS,
     DEFAULT_METRICS,
+    by_image,
     collect,
     evaluate,
     plane,
@@ -36,6 +37,7 @@ __all__ = [
     "area",
     "bicubic",
     "bootstrap",
+    "by_image",
     "changes",
     "collect",
     "differing_crops",

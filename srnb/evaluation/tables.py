@@ -59,6 +59,18 @@ def summary(table, *, by=("dataset", "model")):
     return means[table["metric"].unique()]
 
 
+def by_image(table, metric, *, reference="bicubic"):
+    """Return a metric photograph by photograph: a column per model, and how far the last one lies from `reference`.
+
+    The rows are sorted by this difference, the largest gain first.
+    """
+    rows = table[table["metric"] == metric]
+    values = rows.pivot(index="image", columns="model", values="value")[rows["model"].unique()]
+    difference = values.iloc[:, -1] - values[reference]
+    values = values.rename_axis(columns=None).assign(difference=difference)
+    return values.sort_values("difference", ascending=METRICS[metric].direction == "lower")
+
+
 def validate(model, *, scenes, metrics=("psnr_y",)):
     """Return the mean of each metric over scenes; without a model, that of their bicubic."""
     from srnb.evaluation import inference

@@ -159,3 +159,16 @@ def test_undominated_are_those_that_no_other_beats_in_both():
     points = pd.DataFrame({"rmse": [3.0, 2.0, 1.0, 1.0], "lpips_alex": [0.1, 0.2, 0.3, 0.4]}, index=list("abcd"))
     assert evaluation.undominated(points) == ["a", "b", "c"]
     assert evaluation.undominated(points.iloc[[0, 0]]) == ["a", "a"]
+
+
+def test_photograph_by_photograph_the_largest_gain_comes_first():
+    values = {"bicubic": (1.0, 2.0), "pretrained": (1.5, 3.0), "gan": (0.5, 4.0)}
+    rows = [
+        (model, "set", f"image{i}", "psnr_y", "", value) for model, row in values.items() for i, value in enumerate(row)
+    ]
+    table = pd.DataFrame(rows, columns=evaluation.COLUMNS)
+    frame = evaluation.by_image(table, "psnr_y")
+    assert list(frame) == [*values, "difference"] and list(frame.index) == ["image1", "image0"]
+    assert frame["difference"].tolist() == [2.0, -0.5]
+    frame = evaluation.by_image(table.assign(metric="lpips_alex"), "lpips_alex", reference="pretrained")
+    assert frame["difference"].to_dict() == {"image0": -1.0, "image1": 1.0} and frame.index[0] == "image0"
