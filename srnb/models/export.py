@@ -33,5 +33,7 @@ def write(model, path, *, format="onnx"):
         )
     if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
         raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")
+    if format == "onnx":  # Keras refuses a network that has not been called since it was built
+        model(keras.ops.zeros((1, 16, 16, model.input_shape[-1])))
     with files.whole(path) as temporary:
         model.export(temporary, format=name, verbose=False)

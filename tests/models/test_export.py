@@ -54,6 +54,7 @@ def test_litert_takes_any_size(network, tmp_path):
 def test_onnx_takes_any_size(network, tmp_path):
     pytest.importorskip("tf2onnx", reason="needs the extra `export`")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    network = keras.models.clone_model(network)  # as after loading: not called yet
     export.write(network, tmp_path / "net.onnx", format="onnx")
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     check(network, lambda picture: session.run(None, {session.get_inputs()[0].name: picture})[0])
