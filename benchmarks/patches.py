@@ -12,15 +12,14 @@ import time
 
 import psutil
 
-from srnb.data import datasets, patches
+from srnb.data import datasets, patches, shards
 
 
 def main():
-    folder = sys.argv[1] if len(sys.argv) > 1 else "sample"
-    photographs = datasets.photographs(folder)
-    with tempfile.TemporaryDirectory() as shards:
+    photographs = datasets.photographs(sys.argv[1] if len(sys.argv) > 1 else "sample")
+    with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        patches.prepare(photographs, shards, scale=4)
+        indices = {copies: shards.prepare(photographs, folder, scale=4, copies=copies) for copies in (1, 0)}
         print(f"{len(photographs)} photographs prepared in {time.perf_counter() - start:.1f} s")
         print(f"{'HR patch':>9} {'LR':>22} {'threads':>8} {'pairs/s':>8} {'per CPU second':>15} {'MiB':>6}")
         cases = (
@@ -32,13 +31,12 @@ def main():
         )
         for (size, degradation, prepared), workers in itertools.product(cases, (1, 2)):
             source = patches.Patches(
-                shards,
+                indices[prepared],
                 patch_size=size,
                 scale=4,
                 batch_size=16,
                 seed=0,
                 degradation=degradation,
-                prepared=prepared,
             )
             stream = source.stream(workers=workers)
             next(stream)

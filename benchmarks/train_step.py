@@ -74,7 +74,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=7, help="turns that each engine takes (default 7)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn, about (default 3)")
     parser.add_argument("--torch", metavar="PYTHON", help="the Python that has torch and numpy (default: this one)")
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)  # engine and shards: the other side of the pipe
+    parser.add_argument(
+        "--serve", nargs=2, help=argparse.SUPPRESS
+    )  # engine and index of shards: the other side of the pipe
     options = parser.parse_args()
     if options.serve:
         return serve(*options.serve, CASES[options.case[0]], options.precision)
@@ -83,19 +85,19 @@ def main():
     if options.torch and not shutil.which(options.torch):
         parser.error(f"--torch must name a Python that has torch. Received: {options.torch}")
 
-    from srnb.data import datasets, patches
+    from srnb.data import datasets, shards
 
     accelerated = False
-    with tempfile.TemporaryDirectory() as shards:
-        patches.prepare(datasets.photographs("sample", "train"), shards)
+    with tempfile.TemporaryDirectory() as folder:
+        index = shards.prepare(datasets.photographs("sample", "train"), folder)
         for case in options.case or CASES:
             if case == "esrgan" and not (options.case or options.all or accelerated):
                 print("esrgan: left out on a CPU, where a step takes minutes; --all runs it")
                 continue
-            accelerated = measure(case, options, shards)
+            accelerated = measure(case, options, index)
 
 
-def measure(name, options, shards):
+def measure(name, options, index):
     """Print the table of one case; return whether it ran on a GPU."""
     case, python = CASES[name], {backend: sys.executable for backend in options.backend or ("tensorflow", "jax")}
     if options.torch and case["generator"][0] == "srresnet":
@@ -103,7 +105,7 @@ def measure(name, options, shards):
     with contextlib.ExitStack() as stack:
         ask, about, first, count, seconds = {}, {}, {}, {}, {engine: [] for engine in python}
         for engine in python:
-            ask[engine] = stack.enter_context(process(python[engine], engine, shards, name, options.precision))
+            ask[engine] = stack.enter_context(process(python[engine], engine, index, name, options.precision))
             about[engine] = ask[engine]("describe")
             first[engine] = ask[engine]("run", 1)
             count[engine] = math.ceil(options.seconds / ask[engine]("run", 2))
@@ -141,7 +143,7 @@ def measure(name, options, shards):
 
 
 @contextlib.contextmanager
-def process(python, engine, shards, case, precision):
+def process(python, engine, index, case, precision):
     """Start an engine; yields `ask(command, *arguments)`. Nothing of it outlives the block."""
     environment = {
         **os.environ,
@@ -150,7 +152,7 @@ def process(python, engine, shards, case, precision):
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several engines share a GPU
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
-    command = [python, __file__, "--serve", engine, shards, "--case", case, "--precision", precision]
+    command = [python, __file__, "--serve", engine, index, "--case", case, "--precision", precision]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         tempfile.TemporaryFile("w+") as errors,
@@ -174,7 +176,7 @@ def process(python, engine, shards, case, precision):
             running.kill()
 
 
-def serve(engine, shards, case, precision):
+def serve(engine, index, case, precision):
     """Answer the requests of `measure`: a line of JSON each, until there are no more."""
     import numpy as np
 
@@ -192,7 +194,7 @@ def serve(engine, shards, case, precision):
     def wait(count):
         from srnb.data import patches
 
-        source = patches.Patches(shards, patch_size=case["patch"], scale=4, batch_size=case["batch"], seed=0)
+        source = patches.Patches(index, patch_size=case["patch"], scale=4, batch_size=case["batch"], seed=0)
         stream, waiting = source.stream(), 0.0
         next(stream)  # the threads have started
         start = time.perf_counter()

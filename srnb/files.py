@@ -52,6 +52,10 @@ def whole(path):
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk does not say whose file had no room
+            error.filename = str(path)
+        raise
     finally:
         _remove(temporary)
 

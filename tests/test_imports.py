@@ -17,14 +17,18 @@ FLOORS = [
     {"evaluation"},
     {"losses"},
     {"models"},
-    {"data", "backend"},
+    {"data"},
+    {"backend"},
     {"runs", "progress"},
     {"files"},
 ]
 FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 # the same within packages where the order is not obvious: each module imports those to its right only
 WITHIN = {
-    "data": ["patches", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads", "catalogue"],
+    "data": [
+        *("patches", "resident", "shards", "datasets", "degrade", "images", "decoding", "png", "resize", "downloads"),
+        *("catalogue",),
+    ],
     "training": ["trainer", "objectives", "optimizers", "checkpoints", "symptoms"],
     "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],

@@ -1,4 +1,4 @@
-"""From photographs to batches. Nothing in here needs TensorFlow or JAX.
+"""From photographs to batches. Nothing but `resident` needs TensorFlow or JAX.
 
 images      any image file to a float RGB picture in [0, 1], and back
 decoding    the bytes of a file to pixels: depth, colour profile, transparency
@@ -8,5 +8,7 @@ degrade     HR to LR: named, versioned degradations
 datasets    the sets of the field, the sample, your own folders: which files, split, overlap
 catalogue   where each set comes from, what is in it, who may use it
 downloads   archives from the network: whole or not at all, checked, unpacked
-patches     shards on disk to batches of (lr, hr), a function of (seed, step)
+shards      photographs decoded once, on disk: a pool, and an index for every set
+resident    batches cut in the accelerator's memory
+patches     shards to batches of (lr, hr), a function of (seed, step)
 """

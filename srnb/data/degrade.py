@@ -94,6 +94,11 @@ DEGRADATIONS = {
 }
 
 
+def label(name):
+    """Return name and version of a degradation, as file names and records have it."""
+    return f"{name}-{DEGRADATIONS[name]['version']}"
+
+
 def _random_kernel(sigma, generator):
     size = generator.integers(3, 11) * 2 + 1  # 7, 9, ... 21
     if generator.random() < 0.1:

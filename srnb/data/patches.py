@@ -1,130 +1,113 @@
-"""Shards on disk -> shuffled, cropped, augmented (lr, hr) batches: bounded memory, a pure function of (seed, step).
-
-A shard is one photograph, decoded, in a plain .npy file named after its source's contents. A patch reads only its own
-rows of it, any tool opens it, and an interrupted preparation goes on where it stopped. Chosen by measurement, 96x96
-crops per CPU second: .npy 20,600; ArrayRecord of 256x256 tiles raw 12,700, compressed 3,900, as WebP 815, as PNG 547.
-The price is disk: 3 bytes a pixel, three times WebP.
-"""
+"""Shards -> shuffled, cropped, augmented (lr, hr) batches: bounded memory, a pure function of (seed, step)."""
 
 import functools
-import hashlib
 import itertools
-import json
 import math
 import mmap
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from srnb import files
-from srnb.data import degrade, images
+from srnb.data import degrade, images, shards
 
-INDEX = "index.json"
-VERSION = b"1"  # of what a shard holds; part of its name
 GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
-AUGMENTATIONS = (*GEOMETRIC, "channels", "colour", "mixup", "cutblur")
+PREPARED = (*GEOMETRIC, "channels")  # what can be done to HR and LR alike
+AUGMENTATIONS = (*PREPARED, "colour", "mixup", "cutblur")
 
 
-def augmentations(text):
-    """Return the names in a comma-separated text as a tuple. Raises ValueError unless `Patches` knows all of them."""
+def augmentations(text, *, prepared=False, resident=False):
+    """Return the names in a comma-separated text as a tuple.
+
+    prepared, resident: LR comes from disk, or all from the accelerator's memory, where not everything is possible.
+    Raises ValueError unless all are known and possible.
+    """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names):
-        raise ValueError(f"`augment` must name some of {','.join(AUGMENTATIONS)}, each once. Received: {text!r}")
+    possible = GEOMETRIC if resident else PREPARED if prepared else AUGMENTATIONS
+    if not set(names) <= set(possible) or len(set(names)) < len(names):
+        where = " from the accelerator's memory" if resident else " with LR prepared" if prepared else ""
+        raise ValueError(f"`augment`{where} must name some of {','.join(possible)}, each once. Received: {text!r}")
     return names
 
 
-def default_folder(fingerprint):
-    """Return where the shards of a set with this fingerprint are kept: $SRNB_CACHE/shards or ~/.cache/srnb/shards."""
-    return files.cache() / "shards" / fingerprint[:16]
+class Plan(NamedTuple):
+    """What the n patches of a batch are: arrays (n,), and `corners` (n, 2), first row and column in HR."""
 
-
-def prepare(paths, folder, *, scale=None, degradation="bicubic", skip_unreadable=False, progress=None):
-    """Write photographs as shards into `folder` and return the folder. What is already there is kept.
-
-    With a `scale` their LR is written too, for `Patches(prepared=True)`; the degradation must not be random.
-    `progress(done)` is called after each.
-    Raises ValueError with the list of unreadable files unless `skip_unreadable`.
-    """
-    if scale and degrade.DEGRADATIONS[degradation]["random"]:
-        raise ValueError(f"a random degradation is made on the fly, never prepared. Received: {degradation!r}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    entries, refused = [], []
-
-    def shard(path):
-        try:
-            return entries, _shard(Path(path), folder, scale, degradation)
-        except ValueError as error:
-            return refused, str(error)
-
-    with ThreadPoolExecutor() as pool:
-        for done, (kind, result) in enumerate(pool.map(shard, paths), 1):
-            kind.append(result)
-            if progress:
-                progress(done)
-    if not entries or (refused and not skip_unreadable):
-        raise ValueError("every photograph must be readable, and one at least. Received:\n" + "\n".join(refused))
-    files.write_text(folder / INDEX, json.dumps(entries, indent=1))
-    return folder
+    photographs: np.ndarray  # positions in the index
+    copies: np.ndarray  # of their LR
+    corners: np.ndarray
+    turns: np.ndarray  # by 90 degrees, as numpy.rot90
+    flips: np.ndarray  # left to right, after the turn
 
 
 class Patches:
-    """Batches of (lr, hr), float32 NHWC in [0, 1], 8-bit values as in files, from the shards of a folder.
+    """Batches of (lr, hr), float32 NHWC in [0, 1], 8-bit values as in files, from the shards of an index.
 
     `patch_size` is that of HR. Each epoch takes one patch of every photograph, in an order of its own; a photograph
     smaller than a patch is continued by its mirror image. LR is made from the patch with a margin around it, so it is
-    the patch of the whole photograph's LR; `prepared` takes it from disk, with patches at multiples of the scale.
+    the patch of the whole photograph's LR. Where the index has LR prepared it is taken from there, of a copy drawn at
+    random, with patches at multiples of the scale.
     `augment` names what is done: "flip", "rotate" (by 90 degrees); and to every second patch "channels" (shuffled),
     "colour" (brightness, contrast), "mixup", "cutblur" (Yoo et al. 2020). All change HR before LR is made, but for
     "cutblur", which is about LR only. With LR prepared only the first three are possible.
+    resident: `stream` cuts the same batches from photographs that stay in the accelerator's memory, 3 bytes a pixel;
+    LR must be prepared, and "flip" and "rotate" are what can be done.
     The position in the data is the number of the next step, nothing else.
     """
 
     def __init__(
-        self, folder, *, patch_size, scale, batch_size, seed, degradation="bicubic", augment=GEOMETRIC, prepared=False
+        self, index, *, patch_size, scale, batch_size, seed, degradation="bicubic", augment=GEOMETRIC, resident=False
     ):
         if patch_size % scale:
             raise ValueError(f"`patch_size` must be a multiple of `scale` {scale}. Received: {patch_size}")
         if degradation not in degrade.DEGRADATIONS:
             raise ValueError(f"`degradation` must be one of {sorted(degrade.DEGRADATIONS)}. Received: {degradation!r}")
-        possible = AUGMENTATIONS[:3] if prepared else AUGMENTATIONS
-        if not set(augment) <= set(possible):
-            raise ValueError(f"`augment` must name some of {possible}. Received: {augment}")
-        index = Path(folder) / INDEX
-        if not index.is_file():
-            raise FileNotFoundError(f"shards must be prepared first (patches.prepare). Received: {folder}")
-        self.folder, self.entries = Path(folder), json.loads(index.read_text())
+        record = shards.read(index)
+        self.folder, self.entries = Path(index).parent, record["photographs"]
+        self.lr_copies = record["lr"]["copies"] if record["lr"] else 0
         self.patch_size, self.scale, self.batch_size, self.seed = patch_size, scale, batch_size, seed
-        self.degradation, self.augment, self.prepared = degradation, tuple(augment), prepared
+        if resident and not self.lr_copies:
+            raise ValueError("to stay in the accelerator's memory, LR must be prepared, lr_copies. Received: none")
+        self.degradation, self.resident = degradation, resident
+        self.augment = augmentations(",".join(augment), prepared=bool(self.lr_copies), resident=resident)
         self._order = functools.lru_cache(4)(self._shuffled)
-        if prepared:
-            self._check_prepared()
+        if self.lr_copies:
+            self._check_prepared(record["lr"])
+
+    def plan(self, step):
+        """Return what batch number `step` is made of, and the generator that draws what else is random in it."""
+        n, size = self.batch_size, self.patch_size
+        generator = np.random.default_rng([self.seed, step])
+        places, turns, flips = generator.random((n, 2)), generator.integers(4, size=n), generator.integers(2, size=n)
+        turns, flips = turns * ("rotate" in self.augment), flips * ("flip" in self.augment)
+        copies = generator.integers(self.lr_copies, size=n) if self.lr_copies else np.zeros(n, int)
+        epochs, positions = np.divmod(step * n + np.arange(n), len(self.entries))
+        chosen = np.array([self._order(epoch)[position] for epoch, position in zip(epochs, positions, strict=True)])
+        unit = self.scale if self.lr_copies else 1
+        shapes = np.array([self.entries[photograph]["shape"][:2] for photograph in chosen])
+        corners = (places * (np.maximum(shapes - size, 0) // unit + 1)).astype(int) * unit
+        return Plan(chosen, copies, corners, turns, flips), generator
 
     def batch(self, step):
         """Return batch number `step`: lr (N, h, w, 3), hr (N, H, W, 3)."""
         n, size, scale = self.batch_size, self.patch_size, self.scale
-        generator = np.random.default_rng([self.seed, step])
-        places, turns, flips = generator.random((n, 2)), generator.integers(4, size=n), generator.integers(2, size=n)
-        turns, flips = turns * ("rotate" in self.augment), flips * ("flip" in self.augment)
-        margin = 0 if self.prepared else 2 * scale
+        plan, generator = self.plan(step)
+        margin = 0 if self.lr_copies else 2 * scale
         hr = np.empty((n, size + 2 * margin, size + 2 * margin), PIXEL)
         lr = np.empty((n, size // scale, size // scale), PIXEL)
-        for i in range(n):
-            epoch, position = divmod(step * n + i, len(self.entries))
-            entry = self.entries[self._order(epoch)[position]]
-            unit = scale if self.prepared else 1
-            room = [max(extent - size, 0) // unit + 1 for extent in entry["shape"][:2]]
-            top, left = (int(place * places_left) * unit for place, places_left in zip(places[i], room, strict=True))
-            hr[i] = _turned(self._crop(entry, top, left, size, margin), turns[i], flips[i])
-            if self.prepared:
-                small = entry[self._lr_key]
-                lr[i] = _turned(self._crop(small, top // scale, left // scale, size // scale, 0), turns[i], flips[i])
+        for i, (photograph, copy, (top, left), turns, flip) in enumerate(zip(*plan, strict=True)):
+            entry = self.entries[photograph]
+            hr[i] = _turned(self._crop(entry, top, left, size, margin), turns, flip)
+            if self.lr_copies:
+                lr[i] = _turned(
+                    self._crop(entry["lr"][copy], top // scale, left // scale, size // scale, 0), turns, flip
+                )
         hr, lr = (batch.view(np.uint8).reshape(*batch.shape, 3) for batch in (hr, lr))
-        if self.prepared:
+        if self.lr_copies:
             if "channels" in self.augment:
                 hr, lr = _channels(generator, hr, lr)
             return images.from_uint8(lr), images.from_uint8(hr)
@@ -138,7 +121,15 @@ class Patches:
         return images.from_uint8(lr), images.from_uint8(hr)
 
     def stream(self, start_step=0, *, workers=2):
-        """Yield batch(start_step), batch(start_step + 1), ...: made ahead by threads, the same with any number."""
+        """Yield batch(start_step), batch(start_step + 1), ...: made ahead by threads, the same with any number.
+
+        Where photographs are resident the batches are tensors of the backend.
+        """
+        if self.resident:
+            return (self._cut(self.plan(step)[0]) for step in itertools.count(start_step))
+        return self._made_ahead(start_step, workers)
+
+    def _made_ahead(self, start_step, workers):
         pool = ThreadPoolExecutor(workers)
         ahead = 2 * workers
         tasks = deque(pool.submit(self.batch, step) for step in range(start_step, start_step + ahead))
@@ -153,17 +144,19 @@ class Patches:
     @property
     def parameters(self):
         """What decides the batches beside the photographs, as JSON keeps it: a resumed training must share it."""
-        names = ("patch_size", "scale", "batch_size", "seed", "degradation", "prepared")
+        names = ("patch_size", "scale", "batch_size", "seed", "degradation", "lr_copies")
         return {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
 
-    @property
-    def _lr_key(self):
-        return f"x{self.scale} {_label(self.degradation)}"
+    @functools.cached_property
+    def _cut(self):
+        from srnb.data import resident
 
-    def _check_prepared(self):
-        missing = [entry["name"] for entry in self.entries if self._lr_key not in entry]
-        if missing:
-            raise ValueError(f"LR {self._lr_key} must be prepared for all. Received: none for {missing[:5]}")
+        return resident.load(self.folder, self.entries, patch_size=self.patch_size, scale=self.scale)
+
+    def _check_prepared(self, prepared):
+        wanted = {"scale": self.scale, "degradation": degrade.label(self.degradation)}
+        if prepared != prepared | wanted:
+            raise ValueError(f"LR must be prepared as asked for, {wanted}. Received: {prepared}")
         small = [entry["name"] for entry in self.entries if min(entry["shape"][:2]) < self.patch_size]
         if small:
             raise ValueError(f"with LR prepared, a photograph must be at least a patch large. Received: {small[:5]}")
@@ -174,8 +167,11 @@ class Patches:
     def _crop(self, entry, top, left, size, margin):
         """Return (size + 2 margin) squared pixels around a patch, on disk; only their rows are read, then let go."""
         path = os.path.join(self.folder, entry["file"])
-        with open(path, "rb", buffering=0) as file:
-            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"a shard must be there; prepare the set again. Received: {path}") from None
         if len(buffer) != entry["offset"] + math.prod(entry["shape"]):
             raise ValueError(f"a shard must be whole; prepare the set again. Received: {path}")
         picture = np.ndarray(entry["shape"][:2], PIXEL, buffer, entry["offset"])
@@ -187,40 +183,6 @@ class Patches:
                 i = np.arange(start - margin, start + size + margin).clip(0, max(extent, size) - 1) % (2 * extent)
                 index.append(np.minimum(i, 2 * extent - 1 - i))
         return picture[index[0]][:, index[1]]
-
-
-def _shard(path, folder, scale, degradation):
-    """Write the shards of one photograph unless they are there; return its entry of the index."""
-    data = path.read_bytes() if path.is_file() else b""
-    digest = hashlib.sha256(VERSION + data).hexdigest()[:20]
-    file, picture = folder / f"{digest}.npy", None
-    if not file.exists():
-        picture = images.to_uint8(images.read(path))
-        _save(file, picture)
-    entry = {"name": path.name, **_layout(file)}
-    if scale:
-        file = folder / f"{digest}.x{scale}.{_label(degradation)}.npy"
-        if not file.exists():
-            hr = np.load(folder / f"{digest}.npy") if picture is None else picture
-            hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
-            lr = degrade.degrade(hr, scale=scale, name=degradation)
-            _save(file, lr)
-        entry[f"x{scale} {_label(degradation)}"] = _layout(file)
-    return entry
-
-
-def _label(degradation):
-    return f"{degradation}-{degrade.DEGRADATIONS[degradation]['version']}"
-
-
-def _save(path, array):
-    with files.whole(path) as temporary:
-        np.save(temporary, array)
-
-
-def _layout(file):
-    array = np.load(file, mmap_mode="r")
-    return {"file": file.name, "offset": array.offset, "shape": array.shape}
 
 
 def _turned(patch, turns, flip):

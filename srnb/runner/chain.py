@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from srnb import files, progress, runs
-from srnb.data import datasets, patches
+from srnb.data import datasets
 from srnb.reports import report
 from srnb.runner import kernel, preflight, presets
 
@@ -49,7 +49,7 @@ def settle(values, paths, *, results):
     for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
         if name:
             datasets.photographs(name)
-    patches.augmentations(read.get("augment", ""))
+    preflight.batches(read)
     settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
     if read.get("start_from"):
         settled["start_from"] = str(find(read["start_from"], results=results).folder)

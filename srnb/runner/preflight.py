@@ -1,4 +1,4 @@
-"""What a run needs beside its data, tried before its first kernel starts: networks that can be built.
+"""What a run needs beside its data, tried before its first kernel starts: batches and networks that can be made.
 
 A network is built in a process of its own, so that the runner loads no framework and takes no GPU; the networks that
 the notebooks have by themselves need no such look, which takes some seconds.
@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+from srnb.data import patches, shards
 
 # parameter that names a network -> its other parameters as notebooks call them, and what specs call them
 NETWORKS = {
@@ -56,3 +58,13 @@ def _run(program, argument):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])
+
+
+def batches(asked):
+    """Raise ValueError unless LR can be prepared and patches augmented as the parameters of the notebooks ask."""
+    copies, resident = asked.get("lr_copies", 0), asked.get("resident", False)
+    if "degradation" in asked:
+        shards.require_copies(copies, asked["degradation"])
+    if resident and "lr_copies" in asked and not copies:
+        raise ValueError("`resident` must come with LR prepared, `lr_copies` 1 or more. Received: lr_copies 0")
+    patches.augmentations(asked.get("augment", ""), prepared=copies > 0, resident=resident)

@@ -45,6 +45,12 @@ REFUSED = {
     "data": (["run", "-p", "dataset_folder", "/no/photographs"], "Received: '/no/photographs'"),
     "set": (["run", "-p", "dataset", "Set55"], "Set55"),
     "augment": (["run", "-p", "augment", "flip,turn"], "Received: 'flip,turn'"),
+    "augment prepared": (
+        ["run", "-p", "lr_copies", "1", "-p", "augment", "mixup"],
+        "with LR prepared must name",
+    ),
+    "copies": (["run", "-p", "lr_copies", "3"], "Received: 3 of 'bicubic'"),
+    "resident": (["run", "-p", "resident", "true"], "`lr_copies` 1 or more"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),

@@ -1,4 +1,4 @@
-"""Shards and batches: what a batch is made of, that only (seed, step) decides it, that memory stays bounded."""
+"""Batches: what they are made of, that only (seed, step) decides it, that memory stays bounded."""
 
 import io
 import json
@@ -6,33 +6,35 @@ import math
 import subprocess
 import sys
 
+import noise
 import numpy as np
 import psutil
 import pytest
 
-from srnb.data import degrade, images, patches, resize
-
-
-def photographs(folder, sizes, seed=0):
-    generator = np.random.default_rng(seed)
-    paths = []
-    for i, size in enumerate(sizes):
-        smooth = resize.imresize(generator.random((max(size[0] // 4, 2), max(size[1] // 4, 2), 3)), 4)
-        paths.append(folder / f"{i}.png")
-        images.write(paths[-1], resize.imresize(smooth, 2)[: size[0], : size[1]])
-    return paths
+from srnb.data import degrade, images, patches, resize, shards
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    """Five photographs of odd sizes, with LR prepared for x4."""
-    folder = tmp_path_factory.mktemp("photographs")
-    paths = photographs(folder, [(61, 83), (64, 50), (97, 48), (55, 55), (120, 71)])
-    return patches.prepare(paths, folder / "shards", scale=4)
+def places(tmp_path_factory):
+    """Five photographs of odd sizes."""
+    return noise.photographs(
+        tmp_path_factory.mktemp("photographs"), [(61, 83), (64, 50), (97, 48), (55, 55), (120, 71)]
+    )
 
 
-def make(shards, **options):
-    return patches.Patches(shards, **{"patch_size": 32, "scale": 4, "batch_size": 6, "seed": 3, **options})
+@pytest.fixture(scope="module")
+def index(places):
+    return shards.prepare(places, places[0].parent / "shards")
+
+
+@pytest.fixture(scope="module")
+def prepared(places):
+    """The same with LR for x4."""
+    return shards.prepare(places, places[0].parent / "shards", scale=4, copies=1)
+
+
+def make(index, **options):
+    return patches.Patches(index, **{"patch_size": 32, "scale": 4, "batch_size": 6, "seed": 3, **options})
 
 
 def levels(batch):
@@ -41,25 +43,25 @@ def levels(batch):
     return images.to_uint8(batch)
 
 
-def test_shapes_and_ranges(shards):
-    lr, hr = make(shards).batch(0)
+def test_shapes_and_ranges(index):
+    lr, hr = make(index).batch(0)
     assert lr.shape == (6, 8, 8, 3) and hr.shape == (6, 32, 32, 3)
     assert lr.dtype == hr.dtype == np.float32
     assert min(lr.min(), hr.min()) >= 0 and max(lr.max(), hr.max()) <= 1
 
 
-def test_batch_is_a_function_of_seed_and_step(shards):
-    source, twin = make(shards), make(shards)
+def test_batch_is_a_function_of_seed_and_step(index):
+    source, twin = make(index), make(index)
     for step in (5, 0, 70):
         for first, second in zip(source.batch(step), twin.batch(step), strict=True):
             np.testing.assert_array_equal(first, second)
     assert (source.batch(0)[1] != source.batch(1)[1]).any()
-    assert (source.batch(0)[1] != make(shards, seed=4).batch(0)[1]).any()
+    assert (source.batch(0)[1] != make(index, seed=4).batch(0)[1]).any()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_stream_is_the_same_with_any_number_of_workers_and_from_any_step(shards, workers):
-    source = make(shards)
+def test_stream_is_the_same_with_any_number_of_workers_and_from_any_step(index, workers):
+    source = make(index)
     stream = source.stream(workers=workers)
     for step in range(8):
         for found, expected in zip(next(stream), source.batch(step), strict=True):
@@ -70,8 +72,8 @@ def test_stream_is_the_same_with_any_number_of_workers_and_from_any_step(shards,
     resumed.close()
 
 
-def test_every_epoch_takes_each_photograph_once(shards):
-    source = make(shards, batch_size=5)
+def test_every_epoch_takes_each_photograph_once(index):
+    source = make(index, batch_size=5)
     seen = []
     source._crop = lambda entry, *rest: seen.append(entry["name"]) or np.zeros((48, 48), patches.PIXEL)
     for step in range(4):
@@ -84,8 +86,8 @@ def test_every_epoch_takes_each_photograph_once(shards):
 @pytest.mark.parametrize("degradation", ["bicubic", "blur-bicubic"])
 def test_lr_is_the_patch_of_the_whole_pictures_lr(tmp_path, degradation):
     """Thanks to the margin: no border of the patch shows in LR."""
-    (path,) = photographs(tmp_path, [(96, 80)])
-    source = make(patches.prepare([path], tmp_path / "shards"), augment=(), degradation=degradation)
+    (path,) = noise.photographs(tmp_path, [(96, 80)])
+    source = make(shards.prepare([path], tmp_path / "shards"), augment=(), degradation=degradation)
     whole = images.to_uint8(images.read(path))
     checked = 0
     for step in range(8):
@@ -132,8 +134,8 @@ def test_turning_is_numpys():
 
 
 @pytest.mark.parametrize("augment", ["flip", "rotate", "channels", "colour", "mixup"])
-def test_lr_follows_hr_through_every_augmentation(shards, augment):
-    plain, changed = make(shards, augment=()), make(shards, augment=(augment,))
+def test_lr_follows_hr_through_every_augmentation(index, augment):
+    plain, changed = make(index, augment=()), make(index, augment=(augment,))
     differs = 0
     for step in range(4):
         lr, hr = map(levels, changed.batch(step))
@@ -151,17 +153,18 @@ def test_augmentations_are_read_from_text():
             patches.augmentations(text)
 
 
-def test_parameters_are_what_decides_the_batches(shards):
-    source = make(shards, augment=("flip",))
+def test_parameters_are_what_decides_the_batches(index, prepared):
+    source = make(index, augment=("flip",))
     assert json.loads(json.dumps(source.parameters)) == source.parameters
-    same = {name: value for name, value in source.parameters.items() if name != "prepared"}
-    np.testing.assert_array_equal(make(shards, **same).batch(1)[1], source.batch(1)[1])
-    for changed in ({"augment": ()}, {"seed": 4}, {"degradation": "blur-bicubic"}, {"prepared": True}):
-        assert make(shards, **changed).parameters != source.parameters
+    same = {name: value for name, value in source.parameters.items() if name != "lr_copies"}
+    np.testing.assert_array_equal(make(index, **same).batch(1)[1], source.batch(1)[1])
+    for changed in ({"augment": ()}, {"seed": 4}, {"degradation": "blur-bicubic"}):
+        assert make(index, **changed).parameters != source.parameters
+    assert make(prepared, augment=("flip",)).parameters != source.parameters
 
 
-def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(shards):
-    plain, changed = make(shards, augment=()), make(shards, augment=("cutblur",))
+def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(index):
+    plain, changed = make(index, augment=()), make(index, augment=("cutblur",))
     (lr, hr), (sharp, same) = plain.batch(0), changed.batch(0)
     np.testing.assert_array_equal(hr, same)
     touched = (lr != sharp).any(axis=3)
@@ -169,22 +172,32 @@ def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(shards):
     np.testing.assert_array_equal(sharp[touched], hr[:, 2::4, 2::4][touched])
 
 
-def test_prepared_lr_is_lr_on_the_fly(shards):
-    source = make(shards, prepared=True, augment=())
+def test_prepared_lr_is_lr_on_the_fly(prepared):
+    source = make(prepared, augment=())
     for lr, hr in zip(*map(levels, source.batch(0)), strict=True):
         np.testing.assert_array_equal(lr[2:-2, 2:-2], degrade.degrade(hr, scale=4)[2:-2, 2:-2])
-    turned = make(shards, prepared=True)
+    turned = make(prepared)
     for lr, hr in zip(*map(levels, turned.batch(1)), strict=True):
         own = degrade.degrade(hr, scale=4).astype(int)
         assert np.abs(lr[2:-2, 2:-2] - own[2:-2, 2:-2]).max() <= 1
-    lr, hr = map(levels, make(shards, prepared=True, augment=("channels",)).batch(0))
+    lr, hr = map(levels, make(prepared, augment=("channels",)).batch(0))
     np.testing.assert_array_equal(lr[:, 2:-2, 2:-2], degrade.degrade(hr, scale=4)[:, 2:-2, 2:-2])
+
+
+def test_every_copy_of_a_random_degradation_is_drawn(tmp_path):
+    (path,) = noise.photographs(tmp_path, [(32, 32)])  # a single place for a patch
+    index = shards.prepare([path], tmp_path / "shards", scale=4, degradation="realesrgan", copies=3)
+    source = make(index, degradation="realesrgan", augment=())
+    (entry,) = source.entries
+    copies = [np.load(tmp_path / "shards" / copy["file"]) for copy in entry["lr"]]
+    seen = {tuple((lr == copy).all() for copy in copies) for step in range(4) for lr in levels(source.batch(step)[0])}
+    assert seen == {(True, False, False), (False, True, False), (False, False, True)}
 
 
 @pytest.mark.parametrize("size", [(20, 50), (50, 20), (9, 9), (32, 32), (33, 35), (1, 1)])
 def test_photographs_smaller_than_a_patch_go_on_as_their_mirror_image(tmp_path, size):
-    (path,) = photographs(tmp_path, [size])
-    source = make(patches.prepare([path], tmp_path / "shards"), augment=())
+    (path,) = noise.photographs(tmp_path, [size])
+    source = make(shards.prepare([path], tmp_path / "shards"), augment=())
     whole = images.to_uint8(images.read(path))
     lr, hr = map(levels, source.batch(0))
     grown = whole
@@ -198,65 +211,33 @@ def test_photographs_smaller_than_a_patch_go_on_as_their_mirror_image(tmp_path, 
 
 
 def test_crops_reach_every_place(tmp_path):
-    (path,) = photographs(tmp_path, [(37, 35)])
-    source = make(patches.prepare([path], tmp_path / "shards"), augment=(), batch_size=50)
+    (path,) = noise.photographs(tmp_path, [(37, 35)])
+    source = make(shards.prepare([path], tmp_path / "shards"), augment=(), batch_size=50)
     whole = images.to_uint8(images.read(path))
     places = {tuple(_place(whole, patch)) for step in range(6) for patch in levels(source.batch(step)[1])}
     assert places == {(top, left) for top in range(6) for left in range(4)}
 
 
-def test_preparation_resumes_and_renews(tmp_path, monkeypatch):
-    paths = photographs(tmp_path, [(40, 40), (40, 44), (40, 48)])
-    read, seen = images.read, []
-    monkeypatch.setattr(images, "read", lambda path, **options: seen.append(path.name) or read(path, **options))
-    patches.prepare(paths[:2], tmp_path / "shards")
-    progress = []
-    patches.prepare(paths, tmp_path / "shards", progress=progress.append)
-    assert sorted(seen) == ["0.png", "1.png", "2.png"] and progress == [1, 2, 3]
-    images.write(paths[0], np.zeros((36, 36, 3)))  # the same name with other contents is another shard
-    patches.prepare(paths, tmp_path / "shards")
-    assert seen[3:] == ["0.png"]
-    assert make(tmp_path / "shards").entries[0]["shape"] == [36, 36, 3]
-    assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
-
-
-def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path):
-    paths = photographs(tmp_path, [(40, 40), (40, 44)])
-    for name in ("cut.png", "gone.png"):
-        (tmp_path / name).write_bytes(paths[0].read_bytes()[:100])
-    bad = [tmp_path / "cut.png", tmp_path / "gone.png"]
-    with pytest.raises(ValueError, match=r"(?s)cut\.png.*gone\.png"):
-        patches.prepare(paths + bad, tmp_path / "shards")
-    folder = patches.prepare(paths + bad, tmp_path / "shards", skip_unreadable=True)
-    assert [entry["name"] for entry in make(folder).entries] == ["0.png", "1.png"]
-    with pytest.raises(ValueError, match="one at least"):
-        patches.prepare(bad, tmp_path / "other", skip_unreadable=True)
-
-
-def test_wrong_arguments_are_named(shards, tmp_path):
-    for options in (
-        {"patch_size": 30},
-        {"augment": ("spin",)},
-        {"degradation": "none"},
-        {"prepared": True, "augment": ("mixup",)},
-        {"prepared": True, "scale": 2},
-        {"prepared": True, "patch_size": 64},
-    ):
+def test_wrong_arguments_are_named(index, prepared, tmp_path):
+    for options in ({"patch_size": 30}, {"degradation": "none"}, {"augment": ("spin",)}):
         with pytest.raises(ValueError, match="Received"):
-            make(shards, **options)
-    with pytest.raises(FileNotFoundError, match=r"patches\.prepare"):
+            make(index, **options)
+    for options in ({"augment": ("mixup",)}, {"scale": 2}, {"patch_size": 64}, {"degradation": "blur-bicubic"}):
+        with pytest.raises(ValueError, match=r"with LR prepared|LR must be prepared as asked for"):
+            make(prepared, **options)
+    with pytest.raises(FileNotFoundError, match="by notebook 1"):
         make(tmp_path)
-    with pytest.raises(ValueError, match="on the fly"):
-        patches.prepare([], tmp_path, scale=4, degradation="realesrgan")
 
 
-def test_a_cut_shard_is_refused(tmp_path):
-    paths = photographs(tmp_path, [(40, 40)])
-    folder = patches.prepare(paths, tmp_path / "shards")
-    (shard,) = folder.glob("*.npy")
+def test_a_cut_or_missing_shard_is_refused(tmp_path):
+    index = shards.prepare(noise.photographs(tmp_path, [(40, 40)]), tmp_path / "shards")
+    (shard,) = index.parent.glob("*.npy")
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(ValueError, match="must be whole"):
-        make(folder).batch(0)
+        make(index).batch(0)
+    shard.unlink()
+    with pytest.raises(FileNotFoundError, match="a shard must be there"):
+        make(index).batch(0)
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path):
@@ -268,12 +249,12 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         with (tmp_path / f"{i}.npy").open("wb") as shard:
             shard.write(header.getvalue())
             shard.truncate(shard.tell() + math.prod(shape))
-        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape})
-    (tmp_path / patches.INDEX).write_text(json.dumps(entries))
+        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape, "lr": []})
+    (tmp_path / "index.json").write_text(json.dumps({"lr": None, "photographs": entries}))
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) > 20e9
     process = psutil.Process()
     before = process.memory_info().rss
-    source = make(tmp_path, patch_size=96, batch_size=16)
+    source = make(tmp_path / "index.json", patch_size=96, batch_size=16)
     stream = source.stream()
     for _ in range(12):
         next(stream)

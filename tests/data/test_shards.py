@@ -1,0 +1,99 @@
+"""Shards: a photograph is decoded once whatever set it stands in, and nothing half written takes a name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import noise
+import numpy as np
+import pytest
+
+from srnb.data import degrade, images, resize, shards
+
+
+def names(index):
+    return [photograph["name"] for photograph in shards.read(index)["photographs"]]
+
+
+def test_a_photograph_is_decoded_once_for_all_sets(tmp_path, monkeypatch):
+    paths = noise.photographs(tmp_path, [(40, 40), (40, 44), (40, 48)])
+    read, seen = images.read, []
+    monkeypatch.setattr(images, "read", lambda path, **options: seen.append(path.name) or read(path, **options))
+    first = shards.prepare(paths[:2], tmp_path / "shards")
+    progress = []
+    second = shards.prepare(paths, tmp_path / "shards", progress=progress.append)
+    assert sorted(seen) == ["0.png", "1.png", "2.png"] and progress == [1, 2, 3]
+    assert len(list((tmp_path / "shards").glob("*.npy"))) == 3
+    assert names(first) == ["0.png", "1.png"] and names(second) == ["0.png", "1.png", "2.png"]
+    images.write(paths[0], np.zeros((36, 36, 3)))  # the same name with other contents is another shard
+    third = shards.prepare(paths, tmp_path / "shards")
+    assert seen[3:] == ["0.png"]
+    assert shards.read(third)["photographs"][0]["shape"] == [36, 36, 3]
+    assert shards.read(second)["photographs"][0]["shape"] == [40, 40, 3]  # a set that is trained on stays as it was
+    assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+
+
+def test_preparing_lr_leaves_the_set_without_lr_alone(tmp_path):
+    (path,) = noise.photographs(tmp_path, [(41, 39)])
+    plain = shards.prepare([path], tmp_path / "shards")
+    low = shards.prepare([path], tmp_path / "shards", scale=2, copies=1)
+    assert shards.read(plain)["lr"] is None
+    assert shards.read(low)["lr"] == {"scale": 2, "degradation": "bicubic-1", "copies": 1}
+    (layout,) = shards.read(low)["photographs"][0]["lr"]
+    hr = resize.crop_to_multiple(images.to_uint8(images.read(path)), 2)
+    np.testing.assert_array_equal(np.load(low.parent / layout["file"]), degrade.degrade(hr, scale=2))
+    assert sum(shards.size(low).values()) == sum(file.stat().st_size for file in low.parent.glob("*.npy"))
+
+
+def test_copies_differ_and_are_the_same_each_time(tmp_path):
+    (path,) = noise.photographs(tmp_path, [(40, 40)])
+    contents = []
+    for folder in ("1", "2"):
+        index = shards.prepare([path], tmp_path / folder, scale=4, degradation="realesrgan", copies=3)
+        files = [index.parent / layout["file"] for layout in shards.read(index)["photographs"][0]["lr"]]
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1] and len(set(contents[0])) == 3
+
+
+@pytest.mark.parametrize(("copies", "degradation"), [(2, "bicubic"), (-1, "realesrgan"), (1, "cubic")])
+def test_copies_that_cannot_be(tmp_path, copies, degradation):
+    with pytest.raises(ValueError, match="Received"):
+        shards.prepare([], tmp_path, scale=4, degradation=degradation, copies=copies)
+
+
+def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path):
+    paths = noise.photographs(tmp_path, [(40, 40), (40, 44)])
+    bad = [tmp_path / "cut.png", tmp_path / "gone.png"]
+    bad[0].write_bytes(paths[0].read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"(?s)cut\.png.*gone\.png"):
+        shards.prepare(paths + bad, tmp_path / "shards")
+    index = shards.prepare(paths + bad, tmp_path / "shards", skip_unreadable=True)
+    assert names(index) == ["0.png", "1.png"]
+    with pytest.raises(ValueError, match="one at least"):
+        shards.prepare(bad, tmp_path / "other", skip_unreadable=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a tmpfs can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_whole_shards_only(tmp_path, small_disk):
+    paths = noise.photographs(tmp_path, [(300, 400), (300, 401), (300, 402), (300, 403)])  # 352 KiB each
+    with pytest.raises(OSError, match=r"No space left on device.*disk"):
+        shards.prepare(paths, small_disk)
+    left = list(small_disk.iterdir())
+    assert 1 <= len(left) <= 2 and all(np.load(file).shape[0] == 300 for file in left)
+    images.write(tmp_path / "0.png", np.zeros((30, 30, 3)))
+    for file in left[1:]:
+        file.unlink()
+    index = shards.prepare(paths[:1], small_disk)  # with room again, it is used again
+    assert Path(index).parent == small_disk and names(index) == ["0.png"]
