@@ -9,6 +9,7 @@ Layer names are Keras' own for the VGGs (block1_conv1 … block5_conv4) and conv
 import hashlib
 import importlib.util
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -35,6 +36,10 @@ BUNDLED = {
         ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
     ),
 }
+
+VGG19_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+VGG19_MD5 = "253f8cb515780f3b799900260a226db6"
+VGG19_SOURCE = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg19/{VGG19_FILE}"
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN = np.array([123.68, 116.779, 103.939])  # of the Keras VGG19, RGB order, [0, 255]
@@ -121,8 +126,20 @@ def _alexnet_convolution(name):
     return keras.layers.Conv2D(width, kernel, padding="same", name=name)
 
 
+def vgg19_file():
+    """Return the path of Keras' weights of VGG19, downloaded if they are not there. Raises FileNotFoundError."""
+    try:
+        return keras.utils.get_file(VGG19_FILE, VGG19_SOURCE, cache_subdir="models", file_hash=VGG19_MD5)
+    except Exception as error:  # Keras raises no other kind when a download fails
+        folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+        raise FileNotFoundError(
+            f"the weights of vgg19 must be in {folder / VGG19_FILE}: without a network here, get {VGG19_SOURCE} "
+            f"(80 MB, md5 {VGG19_MD5}) elsewhere and put it there. Received: {error}"
+        ) from error
+
+
 def _vgg19_weights(names):
-    source = keras.applications.VGG19(include_top=False, weights="imagenet")
+    source = keras.applications.VGG19(include_top=False, weights=vgg19_file())
     weights = {}
     for name in names:
         weights[f"{name}/kernel"], weights[f"{name}/bias"] = source.get_layer(name).get_weights()

@@ -1,7 +1,8 @@
 """What a run needs beside its data, tried before its first kernel starts: batches and networks that can be made.
 
 A network is built in a process of its own, so that the runner loads no framework and takes no GPU; the networks that
-the notebooks have by themselves need no such look, which takes some seconds.
+the notebooks have by themselves need no such look, which takes some seconds. A feature network that is downloaded is
+downloaded here.
 """
 
 import json
@@ -23,17 +24,24 @@ FILES = (".yaml", ".yml", ".json")
 
 _PROGRAM = """
 import json, sys
+answer, sys.stdout = sys.stdout, sys.stderr  # a download talks
 from srnb import models
+from srnb.models import features
+networks, vgg19 = json.loads(sys.argv[1])
 try:
-    for spec, parameters in json.loads(sys.argv[1]):
+    for spec, parameters in networks:
         models.cost(models.from_parameters(spec, **parameters)[0])
+    if vgg19:
+        features.vgg19_file()
 except (ValueError, OSError) as error:
-    sys.exit(print(error) or 1)
+    sys.exit(print(error, file=answer) or 1)
 """
 
 
 def networks(asked, own):
     """Return the networks that `asked` names, spec files with an absolute path, once each has been built.
+
+    The weights of a feature network that Keras downloads are looked for, too.
 
     asked: the parameters of all notebooks that run; own: the same as the notebooks have them. Raises ValueError with
     what is wrong in a spec.
@@ -47,14 +55,16 @@ def networks(asked, own):
             name = settled[network] = str(Path(name).expanduser().absolute())
         parameters = {spelled: asked[ours] for ours, spelled in NETWORKS[network].items() if ours in asked}
         tried.append((name, parameters))
-    if tried:
-        _run(_PROGRAM, tried)
+    compared = asked.get("perceptual_weight") or asked.get("style_weight")
+    vgg19 = bool(compared and asked.get("feature_network") == "vgg19")
+    if tried or vgg19:
+        _build(tried, vgg19)
     return settled
 
 
-def _run(program, argument):
+def _build(tried, vgg19):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", program, json.dumps(argument)]
+    command = [sys.executable, "-c", _PROGRAM, json.dumps([tried, vgg19])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])

@@ -83,6 +83,7 @@ def test_vgg19_takes_the_keras_weights_with_colours_turned_round(monkeypatch, pi
     """The downloaded network on its own preprocessing gives the same maps (with random weights: no download here)."""
     source = keras.applications.VGG19(include_top=False, weights=None)
     monkeypatch.setattr(keras.applications, "VGG19", lambda **_: source)
+    monkeypatch.setattr(features, "vgg19_file", lambda: "")
     found = keras.ops.convert_to_numpy(features.build("vgg19", ("block2_conv2",))(picture))
     prepared = keras.applications.vgg19.preprocess_input(picture * 255)
     expected = keras.Model(source.input, source.get_layer("block2_conv2").output)(prepared)

@@ -10,6 +10,18 @@ OWN = {"generator": "srresnet", "discriminator": "srgan_discriminator"}
 SAMPLE = OWN | {"blocks": 4, "width": 32, "normalization": "batch", "skip": "bilinear", "residual_scale": 0.0}
 
 
+def test_vgg19_without_a_network_says_which_file_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    asked = SAMPLE | {"feature_network": "vgg19", "perceptual_weight": 1.0}
+    file = tmp_path / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    with pytest.raises(ValueError, match=f"must be in {file}: .* get https://.* elsewhere and put it there") as error:
+        preflight.networks(asked, OWN)
+    assert "\n" not in str(error.value)
+    assert preflight.networks(asked | {"perceptual_weight": 0.0}, OWN) == {}
+
+
 def test_the_networks_of_the_notebooks_need_no_look(monkeypatch):
     monkeypatch.setattr("subprocess.run", None)
     assert preflight.networks(SAMPLE, OWN) == {}
