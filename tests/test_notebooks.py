@@ -75,12 +75,14 @@ def test_formulas_are_formulas_in_the_report_too(notebook):
 
 EQUATIONS = {
     "01": ["h(x) = "],
+    "02": [r"\mathcal{L}_1 =", r"\mathcal{L}_\text{MS-SSIM} =", r"\mathcal{L}_\text{mix} ="],
+    "03": [r"\mathcal{L}_\text{perc} =", r"\sigma(C(x))", r"\log \, D(x, y)", r"\nabla_z C(z)"],
     "04": [r"\mathrm{PSNR} =", r"\mathrm{SSIM} =", r"\mathrm{LPIPS} =", r"\theta ="],
 }
 
 
 @pytest.mark.parametrize("number", EQUATIONS)
-def test_what_is_measured_is_defined_where_it_is_used(number):
+def test_losses_and_metrics_are_defined_where_they_are_used(number):
     (path,) = FOLDER.glob(f"{number}_*.ipynb")
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
     blocks = re.findall(r"\$\$(.+?)\$\$", text, flags=re.DOTALL)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
@@ -27,6 +28,16 @@ def test_every_notebook_and_variation_comes_to_its_end(results):
     record = json.loads((results / "smoke" / "run.json").read_text())
     assert [state["status"] for state in record["notebooks"].values()] == ["complete"] * 5
     assert sorted(path.parent.name for path in results.glob("*/DONE")) == ["smoke", "smoke-no-adversarial"]
+
+
+def test_the_third_notebook_has_a_figure_within_its_first_six_cells(results):
+    cells = nbformat.read(results / "smoke" / "03_gan.ipynb", as_version=4).cells
+    code = [
+        cell
+        for cell in cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    assert [output for cell in code[:6] for output in cell.outputs if "image/png" in output.get("data", {})]
 
 
 def test_the_table_holds_every_model_photograph_and_metric(results):
