@@ -31,9 +31,6 @@ workers_option = click.option(
     show_default=True,
     help="Grid runs side by side, each with its share of the cores and a GPU of its own if there are any.",
 )
-scheduler_option = click.option(
-    "--scheduler", metavar="ADDRESS", help="Send grid runs to this Dask scheduler (tcp://…) instead."
-)
 folder_option = click.option(
     "--notebooks",
     "folder",
@@ -54,12 +51,11 @@ folder_option = click.option(
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
 @click.option("--no-grid", is_flag=True, help="Run no variations.")
 @workers_option
-@scheduler_option
 @timeout_option
 @results_option
 @folder_option
 @plainly
-def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers, scheduler, timeout, results, folder):
+def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers, timeout, results, folder):
     """Run notebooks in order, headless, and render their report.
 
     NOTEBOOK is a number, as in `srnb run 01 02`; without any, all of them run. Every run has a folder of its own,
@@ -94,7 +90,7 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
         with chain.terminated_like_interrupted(), _failing(begun):
-            grids.complete(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
+            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo)
     _conclude(begun)
 
 
@@ -106,12 +102,11 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
 @click.option("--base", metavar="RUN", help="Run that these are variants of: its notebook 5 shows them beside it.")
 @backend_option
 @workers_option
-@scheduler_option
 @timeout_option
 @results_option
 @folder_option
 @plainly
-def grid(name, preset, overrides, prefix, base, backend, workers, scheduler, timeout, results, folder):
+def grid(name, preset, overrides, prefix, base, backend, workers, timeout, results, folder):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
 
     The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
@@ -125,7 +120,6 @@ def grid(name, preset, overrides, prefix, base, backend, workers, scheduler, tim
     \b
     srnb grid sample --workers 2
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
-    srnb grid losses --preset srgan --scheduler tcp://head:8786    workers of a cluster (dask-jobqueue, SSH …)
     """
     from srnb.runner import chain, kernel, presets
     from srnb.runner import grid as grids
@@ -141,7 +135,7 @@ def grid(name, preset, overrides, prefix, base, backend, workers, scheduler, tim
     begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
     try:
         with chain.terminated_like_interrupted():
-            grids.execute(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=click.echo)
+            grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
     except kernel.Failure as failure:
         raise click.ClickException(f"{failure}\nThe same command goes on with what is not done.") from None
     finally:

@@ -14,7 +14,7 @@ from srnb import runs
 from srnb.runner import chain, kernel
 
 
-def complete(run, *, workers=1, scheduler=None, timeout=None, echo=print):
+def complete(run, *, workers=1, timeout=None, echo=print):
     """Bring a begun run to its end: its notebooks, its variations before the notebooks that compare, its report.
 
     Returns the report's path. Raises kernel.Failure.
@@ -27,7 +27,7 @@ def complete(run, *, workers=1, scheduler=None, timeout=None, echo=print):
     if record["grid"]:
         with chain.recorded(run, "grid"):
             begun = begin_variations(run)
-            execute(begun, workers=workers, scheduler=scheduler, timeout=timeout, echo=echo)
+            execute(begun, workers=workers, timeout=timeout, echo=echo)
         compared = [run.name, *(each.name for each in begun)]
     chain.execute(run, comparing, compared=compared, timeout=timeout, echo=echo)
     return chain.finish(run)
@@ -70,20 +70,20 @@ def begin(planned, *, results, prefix, backend, preset, base=None):
     return begun
 
 
-def execute(begun, *, workers=1, scheduler=None, timeout=None, echo=print):
+def execute(begun, *, workers=1, timeout=None, echo=print):
     """Complete those of the begun runs that are not done; raise kernel.Failure at the end if some failed.
 
     workers: how many side by side, each on a Dask worker with its share of the cores, and a GPU if there are any.
-    scheduler: address of a Dask scheduler whose workers see the same files. A failing run does not stop the others.
+    A failing run does not stop the others, whatever it fails of.
     """
     waiting = [run for run in begun if not run.is_done]
     for run in begun:
         if run.is_done:
             echo(f"{run.name} · done earlier")
-    if workers == 1 and not scheduler:
+    if workers == 1:
         errors = {run.name: _attempt(str(run.folder), timeout=timeout, echo=echo) for run in waiting}
     else:
-        errors = _on_dask(waiting, workers, scheduler, timeout)
+        errors = _on_dask(waiting, workers, timeout, echo)
     failed = [f"{name}: {error}" for name, error in errors.items() if error]
     if failed:
         message = f"{len(failed)} of {len(begun)} runs failed: " + "; ".join(failed)
@@ -94,8 +94,10 @@ def _attempt(folder, *, beside=1, timeout=None, echo=print):
     """Complete one of `beside` variations that run at a time; return None, or the error. Raises KeyboardInterrupt."""
     run = runs.Run(folder)
     share = {"threads": max(1, runs.cores() // beside), "gpu": _gpu()} if beside > 1 else {}
+    reopened = False
     try:
         chain.reopen(run)
+        reopened = True
         chain.execute(run, timeout=timeout, echo=echo, label=f"{run.name} ", **share)
         chain.finish(run)
     except kernel.Failure as failure:
@@ -103,29 +105,37 @@ def _attempt(folder, *, beside=1, timeout=None, echo=print):
             raise KeyboardInterrupt(failure.record["message"]) from failure
         echo(f"{run.name} · {failure}")
         return str(failure)
+    except Exception as error:  # a report that cannot be rendered, a full disk, another process at this run
+        message = f"{type(error).__name__}: {error}"
+        if reopened:  # otherwise the record belongs to whoever is at it
+            with contextlib.suppress(OSError):
+                failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
+                run.update(status="failed", error=failure)
+        echo(f"{run.name} · {message}")
+        return message
     return None
 
 
-def _on_dask(waiting, workers, scheduler, timeout):
+def _on_dask(waiting, workers, timeout, echo):
     """Return run name -> error, None for a good end."""
     from dask.distributed import Client, LocalCluster, as_completed
 
     errors = {}
     try:
         with contextlib.ExitStack() as stack:
-            if not scheduler:
-                scheduler = stack.enter_context(
-                    LocalCluster(
-                        n_workers=min(workers, max(1, len(waiting))),
-                        threads_per_worker=1,
-                        memory_limit=0,  # the default kills a worker at 95 %
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                        local_directory=stack.enter_context(tempfile.TemporaryDirectory()),
-                        silence_logs=logging.CRITICAL,
-                    )
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=min(workers, max(1, len(waiting))),
+                    threads_per_worker=1,
+                    memory_limit=0,  # the default kills a worker at 95 %
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=stack.enter_context(tempfile.TemporaryDirectory()),
+                    silence_logs=logging.CRITICAL,
                 )
-            client = stack.enter_context(Client(scheduler))
+            )
+            echo(f"{len(waiting)} runs on {len(cluster.workers)} workers · dashboard: {cluster.dashboard_link}")
+            client = stack.enter_context(Client(cluster))
             futures = [
                 client.submit(_attempt, str(run.folder), beside=workers, timeout=timeout, key=run.name, pure=False)
                 for run in waiting

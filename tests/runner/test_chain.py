@@ -257,6 +257,31 @@ def test_a_grid_on_two_workers_and_its_resume(story):
     assert not kernels_of()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_variant_without_a_report_does_not_stop_the_others(story, workers):
+    run = begin_story(story, bad={"weight": "a"}, good={"weight": "b"})
+    bad, good = (runs.Run(run.folder.parent / f"main-{name}") for name in ("bad", "good"))
+    bad.folder.mkdir()
+    (bad.folder / "report").write_text("a file where the report's folder must be")
+    with pytest.raises(kernel.Failure, match="1 of 2 runs failed: main-bad: "):
+        complete(run, workers=workers)
+    assert good.is_done and not bad.is_done and bad.read()["status"] == "failed"
+    (bad.folder / "report").unlink()
+    complete(run, workers=workers)
+    assert bad.is_done and run.is_done
+
+
+def test_a_grid_leaves_the_record_of_a_variant_that_another_process_runs(story):
+    run = begin_story(story, taken={}, free={})
+    taken, free = grid.begin_variations(run)
+    (run.folder / "data").write_text("1")
+    with chain.recorded(taken, "02_train"):
+        before = taken.read()
+        with pytest.raises(kernel.Failure, match=r"1 of 2 runs failed: main-taken: .* must not be going on already"):
+            grid.execute([taken, free], echo=lambda line: None)
+        assert taken.read() == before and free.is_done
+
+
 @pytest.mark.slow
 def test_ctrl_c_on_two_workers(story):
     (story / "presets" / "grids" / "sample.yaml").write_text("one: {weight: slow}\ntwo: {weight: slow}\n")
