@@ -47,6 +47,7 @@ folder_option = click.option(
 @parameter_option
 @click.option("--run", "name", metavar="NAME", help="Name of the new run's folder.  [default: the preset's name]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that failed or was interrupted.")
+@click.option("--take-over", is_flag=True, help="With --resume: the process on another host that was at it is gone.")
 @backend_option
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
 @click.option("--no-grid", is_flag=True, help="Run no variations.")
@@ -55,7 +56,7 @@ folder_option = click.option(
 @results_option
 @folder_option
 @plainly
-def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers, timeout, results, folder):
+def run(names, preset, overrides, name, resume, take_over, backend, grid, no_grid, workers, timeout, results, folder):
     """Run notebooks in order, headless, and render their report.
 
     NOTEBOOK is a number, as in `srnb run 01 02`; without any, all of them run. Every run has a folder of its own,
@@ -83,6 +84,8 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
             raise ValueError("--resume must stand without notebooks, --run and --grid: the run knows its own")
         begun = chain.find(resume, results=results)
         _require_same(begun, preset, overrides, backend)
+    elif take_over:
+        raise ValueError("--take-over must come with --resume")
     else:
         begun = _begun(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
     if begun.is_done:
@@ -90,7 +93,7 @@ def run(names, preset, overrides, name, resume, backend, grid, no_grid, workers,
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
         with chain.terminated_like_interrupted(), _failing(begun):
-            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo)
+            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo, take_over=take_over)
     _conclude(begun)
 
 

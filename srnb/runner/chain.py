@@ -5,13 +5,10 @@ run.json says what ran, with what, how each notebook ended; DONE is written last
 
 import os
 import signal
-import socket
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 from srnb import files, progress, runs
 from srnb.data import datasets
@@ -132,15 +129,12 @@ def require_same(run, parameters):
 
 
 def reopen(run):
-    """Make an unfinished run ready to go on. Raises ValueError if somebody is at it.
+    """Make an unfinished run ready to go on; its `lock` must be held.
 
     What a killed runner left as running was interrupted. The partial copy of a notebook that did not come to its end is
     kept in attempts/1, 2 …
     """
     record = run.read()
-    owner = record.get("owner") or {}
-    if _lives(owner):
-        raise ValueError(f"a run must not be going on already. Received: {run.folder}, process {owner['pid']} is at it")
     for stem, state in record["notebooks"].items():
         if state["status"] in ("complete", "pending"):
             continue
@@ -150,7 +144,7 @@ def reopen(run):
             kept = run.folder / "attempts" / str(1 + len(list(run.folder.glob("attempts/*"))))
             kept.mkdir(parents=True)
             partial.replace(kept / copy.name)
-    run.update(notebooks=record["notebooks"], status="interrupted", owner=None)
+    run.update(notebooks=record["notebooks"], status="interrupted")
 
 
 def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=None, echo=print, label=""):
@@ -209,14 +203,12 @@ def terminated_like_interrupted():
 @contextmanager
 def recorded(run, step):
     """Keep the record of one step, a notebook or "grid", whatever its end; yields a dict for further fields of it."""
-    process = psutil.Process()
-    owner = {"host": socket.gethostname(), "pid": process.pid, "created": process.create_time()}
     record = run.read()
     state = record["grid"] if step == "grid" else record["notebooks"][step]
     steps = {"notebooks": record["notebooks"], "grid": record["grid"]}
     earlier, began = state.get("seconds", 0), time.perf_counter()
     state |= {"status": "running", "started": runs.now()}
-    run.update(status="running", error=None, owner=owner, **steps)
+    run.update(status="running", error=None, **steps)
     status, error = "interrupted", {"notebook": step, "cell": None, "kind": "Interrupted", "message": "Ctrl-C"}
     try:
         yield state
@@ -231,7 +223,6 @@ def recorded(run, step):
         run.update(
             status="running" if status == "complete" else status,
             error=error,
-            owner=None,
             seconds=round(sum(each.get("seconds", 0) for each in every), 1),
             peak_memory_gib=max(each.get("peak_memory_gib", 0) for each in every),
             **steps,
@@ -247,13 +238,3 @@ def _environment(backend, threads, gpu):
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu
     return environment
-
-
-def _lives(owner):
-    """Tell whether the process that noted itself as a run's owner is still there; of other machines we cannot know."""
-    if owner.get("host") != socket.gethostname():
-        return False
-    try:
-        return abs(psutil.Process(owner["pid"]).create_time() - owner["created"]) < 1
-    except psutil.NoSuchProcess:
-        return False

@@ -11,15 +11,20 @@ import tempfile
 from pathlib import Path
 
 from srnb import runs
-from srnb.runner import chain, kernel
+from srnb.runner import chain, kernel, lock
 
 
-def complete(run, *, workers=1, timeout=None, echo=print):
+def complete(run, *, workers=1, timeout=None, echo=print, take_over=False):
     """Bring a begun run to its end: its notebooks, its variations before the notebooks that compare, its report.
 
-    Returns the report's path. Raises kernel.Failure.
+    Returns the report's path. Raises kernel.Failure, and ValueError if another process is at it (see `lock.held`).
     """
-    chain.reopen(run)
+    with lock.held(run, take_over=take_over):
+        chain.reopen(run)
+        return _complete(run, workers, timeout, echo)
+
+
+def _complete(run, workers, timeout, echo):
     record = run.read()
     comparing = [path.stem for path, cell in chain.notebooks(run).items() if "runs" in cell]
     chain.execute(run, [stem for stem in record["notebooks"] if stem not in comparing], timeout=timeout, echo=echo)
@@ -94,10 +99,18 @@ def _attempt(folder, *, beside=1, timeout=None, echo=print):
     """Complete one of `beside` variations that run at a time; return None, or the error. Raises KeyboardInterrupt."""
     run = runs.Run(folder)
     share = {"threads": max(1, runs.cores() // beside), "gpu": _gpu()} if beside > 1 else {}
-    reopened = False
+    try:
+        with lock.held(run):
+            return _kept(run, share, timeout, echo)
+    except ValueError as error:  # another process is at this run, and its record belongs to that
+        echo(f"{run.name} · {error}")
+        return str(error)
+
+
+def _kept(run, share, timeout, echo):
+    """Complete a variation whose lock is held; return None, or the error, which is on record."""
     try:
         chain.reopen(run)
-        reopened = True
         chain.execute(run, timeout=timeout, echo=echo, label=f"{run.name} ", **share)
         chain.finish(run)
     except kernel.Failure as failure:
@@ -105,12 +118,11 @@ def _attempt(folder, *, beside=1, timeout=None, echo=print):
             raise KeyboardInterrupt(failure.record["message"]) from failure
         echo(f"{run.name} · {failure}")
         return str(failure)
-    except Exception as error:  # a report that cannot be rendered, a full disk, another process at this run
+    except Exception as error:  # a report that cannot be rendered, a full disk
         message = f"{type(error).__name__}: {error}"
-        if reopened:  # otherwise the record belongs to whoever is at it
-            with contextlib.suppress(OSError):
-                failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
-                run.update(status="failed", error=failure)
+        with contextlib.suppress(OSError):
+            failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
+            run.update(status="failed", error=failure)
         echo(f"{run.name} · {message}")
         return message
     return None
@@ -145,7 +157,8 @@ def _on_dask(waiting, workers, timeout, echo):
                 errors[future.key] = f"{type(error).__name__}: {error}" if error else future.result()
     except BaseException:
         for run in waiting:  # the workers are gone: what they ran was interrupted
-            chain.reopen(run)
+            with contextlib.suppress(ValueError), lock.held(run):
+                chain.reopen(run)
         raise
     return errors
 

@@ -15,7 +15,7 @@ from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from srnb import runs
-from srnb.runner import chain, grid, kernel, presets
+from srnb.runner import chain, grid, kernel, lock, presets
 
 RUN_FOLDER = "run_folder = ''  # where"
 
@@ -124,7 +124,7 @@ def ended(tmp_path_factory):
 def test_bad_ends(ended, end):
     (cell, kind, message), run = ENDS[end], ended[end]
     record = run.read()
-    assert not run.is_done and record["status"] == "failed" and record["owner"] is None
+    assert not run.is_done and record["status"] == "failed" and "ended" in lock.owners(run)[-1]
     assert [state["status"] for state in record["notebooks"].values()] == ["failed", "pending"]
     error = record["error"]
     assert (error["notebook"], error["cell_id"], error["kind"]) == ("01_train", "cell-4", kind)
@@ -159,8 +159,10 @@ def test_a_run_goes_on_as_it_was_begun(folder):
 def test_only_one_at_a_time(folder):
     write(folder, "01_data")
     run = begin(folder)
-    with chain.recorded(run, "01_data"), pytest.raises(ValueError, match="must not be going on already"):
-        chain.reopen(run)
+    with lock.held(run), pytest.raises(ValueError, match="must not be going on already"):
+        complete(run)
+    complete(run)
+    assert [owner["pid"] for owner in lock.owners(run)] == [os.getpid()] * 2
 
 
 def test_folders_are_numbered(tmp_path):
@@ -275,7 +277,7 @@ def test_a_grid_leaves_the_record_of_a_variant_that_another_process_runs(story):
     run = begin_story(story, taken={}, free={})
     taken, free = grid.begin_variations(run)
     (run.folder / "data").write_text("1")
-    with chain.recorded(taken, "02_train"):
+    with lock.held(taken):
         before = taken.read()
         with pytest.raises(kernel.Failure, match=r"1 of 2 runs failed: main-taken: .* must not be going on already"):
             grid.execute([taken, free], echo=lambda line: None)

@@ -1,0 +1,122 @@
+"""One writer for a run's folder, on any host: owners/1.json, 2.json … say who wrote there; the last may still be at it.
+
+A number is taken by making its file, which the file system lets one process do only. The files stay: whoever saw a dead
+owner and was slow cannot take what another has taken meanwhile, and a run keeps the list of its attempts.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import psutil
+
+from srnb import files, runs
+from srnb.runner import slurm
+
+BEAT = 60  # seconds between two signs of life of an owner: the time of its file is set anew
+SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other way counts as gone
+
+
+@contextmanager
+def held(run, *, take_over=False):
+    """Be the only writer of a run's folder; raises ValueError if another process is at it.
+
+    take_over: the user says that the owner on record is gone; ignored where it is seen to live.
+    """
+    path, owner = _take(run, take_over)
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if path.is_file():  # a folder that was deleted meanwhile stays deleted
+            files.write_text(path, json.dumps(owner | {"ended": runs.now()}) + "\n")
+
+
+def owners(run):
+    """Return who wrote in a run's folder, oldest first.
+
+    Each is a dict: host, pid, created, job and restart (of Slurm, if any), started and, once it let go, ended.
+    """
+    return [_read(path) for path in _paths(run)]
+
+
+def holder(run, *, take_over=False):
+    """Return the owner that is at a run, as far as anyone can tell from here, or None."""
+    paths = _paths(run)
+    owner = _read(paths[-1]) if paths else {"ended": None}
+    return None if "ended" in owner or not _lives(owner, paths[-1], take_over) else owner
+
+
+def _take(run, take_over):
+    number = max((int(path.stem) for path in _paths(run)), default=0) + 1
+    owner = holder(run, take_over=take_over)
+    if owner is not None:
+        raise ValueError(f"a run must not be going on already. Received: {run.folder}, {_said(owner)}")
+    process = psutil.Process()
+    owner = {
+        "host": socket.gethostname(),
+        "pid": process.pid,
+        "created": process.create_time(),
+        **slurm.own_job(),
+        "started": runs.now(),
+    }
+    path = run.folder / "owners" / f"{number}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(json.dumps(owner) + "\n")
+    except FileExistsError:
+        raise ValueError(
+            f"a run must not be going on already. Received: {run.folder}, taken by another at this moment"
+        ) from None
+    return path, owner
+
+
+def _lives(owner, path, take_over):
+    """Tell whether an owner is still there: by the process table here, by Slurm for jobs, else by its signs of life."""
+    if owner.get("host") == socket.gethostname():
+        try:
+            process = psutil.Process(owner["pid"])
+            return abs(process.create_time() - owner["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+    if owner.get("job"):
+        mine = slurm.own_job()
+        if owner["job"] == mine.get("job") and owner["restart"] != mine["restart"]:
+            return False  # an earlier attempt of this very job: Slurm starts the next when it has ended
+        jobs = slurm.jobs([owner["job"]])
+        if jobs is not None:
+            return owner["job"] in jobs and jobs[owner["job"]]["state"] not in slurm.WAITING
+    return not take_over and time.time() - path.stat().st_mtime < SILENT
+
+
+def _said(owner):
+    if not owner:
+        return "taken by another at this moment"
+    job = f", Slurm job {owner['job']}" if owner.get("job") else ""
+    said = f"process {owner['pid']} on {owner['host']}{job} is at it since {owner['started']}"
+    return said if owner["host"] == socket.gethostname() or job else f"{said}; if it is gone, add --take-over"
+
+
+def _paths(run):
+    return sorted((run.folder / "owners").glob("*.json"), key=lambda path: int(path.stem))
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:  # made at this moment, or by a process that was killed between two lines: its time decides
+        return {}
+
+
+def _beat(path, ended):
+    while not ended.wait(BEAT):
+        try:
+            os.utime(path)
+        except OSError:  # a file system that is away for a while; the run itself will notice
+            continue
