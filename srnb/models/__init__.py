@@ -2,7 +2,7 @@
 
 from srnb.models.graph import cost, describe, receptive_field
 from srnb.models.parser import build
-from srnb.models.published import load_published
+from srnb.models.published import from_published, load_published
 from srnb.models.spec import from_parameters, read, resolve
 from srnb.models.weights import interpolate, load_weights, save_weights
 
@@ -11,6 +11,7 @@ __all__ = [
     "cost",
     "describe",
     "from_parameters",
+    "from_published",
     "interpolate",
     "load_published",
     "load_weights",

@@ -1,7 +1,7 @@
 """Weights that others have published as PyTorch files: read without running any of their code, load by name.
 
-Known: RRDB (names of ESRGAN and of BasicSR), MSRResNet (BasicSR), EDSR (EDSR-PyTorch and BasicSR), the U-Net
-discriminator of Real-ESRGAN.
+Known: RRDB (names of ESRGAN, its older ones, and those of BasicSR), MSRResNet (BasicSR), EDSR (EDSR-PyTorch and
+BasicSR), SRVGGNetCompact and the U-Net discriminator of Real-ESRGAN.
 """
 
 import io
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from srnb.models import layers, weights
+from srnb.models import layers, parser, weights
+from srnb.models import spec as specs
 
 STORAGES = {
     "DoubleStorage": "<f8",
@@ -28,8 +29,18 @@ STORAGES = {
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.save before PyTorch 1.6, as for ESRGAN's own files
 
 # Our layer (a pattern) -> theirs, where {I}, {J}, {K} are the pattern's numbers, {i}, {j}, {k} the same counted from 0,
-# {twice} 2i and {blocks} how many residual blocks there are.
+# {twice} 2i, {even} 2I, {odd} 2I + 1 and {third} 3I; {blocks} is how many blocks there are; {end}, {high}, {last} are
+# numbers of layers behind all blocks and enlargements.
 NAMES = {
+    "RRDB, ESRGAN before 2019": {
+        r"conv": "model.0",
+        r"rrdb(\d+)\.rdb(\d+)\.grow(\d+)\.conv": "model.1.sub.{i}.RDB{J}.conv{K}.0",
+        r"rrdb(\d+)\.rdb(\d+)\.conv": "model.1.sub.{i}.RDB{J}.conv5.0",
+        r"conv_2": "model.1.sub.{blocks}",
+        r"upscale(\d+)\.conv": "model.{third}",
+        r"conv_3": "model.{high}",
+        r"conv_4": "model.{last}",
+    },
     "RRDB, ESRGAN": {
         r"conv": "conv_first",
         r"rrdb(\d+)\.rdb(\d+)\.grow(\d+)\.conv": "RRDB_trunk.{i}.RDB{J}.conv{K}",
@@ -72,6 +83,13 @@ NAMES = {
         r"upscale(\d+)\.conv": "tail.0.{twice}",
         r"conv_3": "tail.1",
     },
+    "SRVGGNetCompact, Real-ESRGAN": {
+        r"conv": "body.0",
+        r"prelu": "body.1",
+        r"repeat(\d+)\.conv": "body.{even}",
+        r"repeat(\d+)\.prelu": "body.{odd}",
+        r"conv_2": "body.{end}",
+    },
     "U-Net discriminator, BasicSR": {
         r"conv": "conv0",
         r"down(\d+)\.conv": "conv{I}",
@@ -83,6 +101,16 @@ NAMES = {
         r"conv_4": "conv9",
     },
 }
+# the generators among them: the network of the zoo, and weights that only its files have
+GENERATORS = {
+    "RRDB, ESRGAN before 2019": ("rrdb", {"model.1.sub.0.RDB1.conv1.0.weight"}),
+    "RRDB, ESRGAN": ("rrdb", {"RRDB_trunk.0.RDB1.conv1.weight"}),
+    "RRDB, BasicSR": ("rrdb", {"body.0.rdb1.conv1.weight"}),
+    "MSRResNet, BasicSR": ("msrresnet", {"body.0.conv1.weight", "upconv1.weight"}),
+    "EDSR, BasicSR": ("edsr", {"body.0.conv1.weight", "upsample.0.weight"}),
+    "EDSR, EDSR-PyTorch": ("edsr", {"head.0.weight", "body.0.body.0.weight"}),
+    "SRVGGNetCompact, Real-ESRGAN": ("srvgg", {"body.0.weight", "body.1.weight", "body.2.weight"}),
+}
 # follows from the rest: the mean colour of EDSR-PyTorch, which our spec holds; the second vector of a spectral norm
 REDUNDANT = re.compile(r"(sub|add)_mean\.(weight|bias)|.*\.weight_u")
 
@@ -93,11 +121,7 @@ def load_published(model, path):
     The average weights ("params_ema") are taken where the file has several. Returns the name of the naming that fits.
     Raises ValueError with every difference to the closest naming unless all weights are used and all are given.
     """
-    tree = read_pytorch(path)
-    tree = next((tree[key] for key in ("params_ema", "params") if key in tree), tree)
-    theirs = {
-        name: array for name, array in tree.items() if isinstance(array, np.ndarray) and not REDUNDANT.fullmatch(name)
-    }
+    theirs = _state(path)
     ours = weights.variables(model)
     attempts = {naming: _translate(model, ours, naming) for naming in NAMES}
     found = {
@@ -115,15 +139,95 @@ def load_published(model, path):
         raise ValueError(
             f"{path} must fit {model.name} ({naming}). Received {len(found[naming])} differences:\n{listed}"
         )
-    for name, variable in ours.items():
-        their_name, turn, _ = attempts[naming][name]
-        variable.assign(turn(theirs[their_name]))
+    _assign(ours, theirs, attempts[naming])
     return naming
+
+
+def from_published(path):
+    """Return the generator of a PyTorch file, built with its weights, and its spec.
+
+    Naming, blocks, width, growth, channels and scale are read from the file; the factor on EDSR's residuals is not in
+    there, and follows its authors: 0.1 for 256 maps, 1 for fewer. Raises ValueError, on one line, for anything else
+    than the generators that `GENERATORS` names.
+    """
+    theirs = _state(path)
+    naming = next((naming for naming, (_, marks) in GENERATORS.items() if marks <= theirs.keys()), None)
+    if naming is None:
+        shown = ", ".join(f"{name} {array.shape}" for name, array in list(theirs.items())[:3])
+        raise ValueError(
+            f"{path} must hold the weights of a generator: {'; '.join(GENERATORS)}. "
+            f"Received: {len(theirs)} weights{f', first {shown}' * bool(theirs)}"
+        )
+    try:
+        spec = specs.resolve(GENERATORS[naming][0], **_sizes(naming, theirs))
+        model = parser.build(spec)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} must hold a whole {naming}. Received: {error}") from error
+    ours = weights.variables(model)
+    wanted = _translate(model, ours, naming)
+    lines = weights.differences(
+        {name: shape for name, _, shape in wanted.values()}, {name: array.shape for name, array in theirs.items()}
+    )
+    if lines:
+        raise ValueError(
+            f"{path} must fit {naming}, whose names it has. Received {len(lines)} differences, the first: {lines[0]}"
+        )
+    _assign(ours, theirs, wanted)
+    return model, spec
+
+
+def _state(path):
+    """The weights of a file by name: the averaged ones where it has several, without what follows from the rest."""
+    tree = read_pytorch(path)
+    for key in ("params_ema", "params", "state_dict"):
+        if isinstance(tree, dict) and isinstance(tree.get(key), dict):
+            tree = tree[key]
+            break
+    return {
+        str(name).removeprefix("module."): array  # of PyTorch's DataParallel
+        for name, array in (tree.items() if isinstance(tree, dict) else ())
+        if isinstance(array, np.ndarray) and not REDUNDANT.fullmatch(str(name))
+    }
+
+
+def _sizes(naming, theirs):
+    """The parameters of a generator's spec, from the shapes of its weights: (out, in, height, width)."""
+    names, network = NAMES[naming], GENERATORS[naming][0]
+    width, channels = theirs[f"{names['conv']}.weight"].shape[:2]
+    if channels not in (1, 3):
+        raise ValueError(f"{channels} channels in; the zoo has networks for 1 and 3")
+    sizes = {"width": width, "channels": channels}
+    if network == "srvgg":
+        count = sum(array.ndim == 4 for array in theirs.values())
+        last = theirs[f"body.{2 * count - 2}.weight"].shape[0]
+        return sizes | {"blocks": count - 2, "scale": math.isqrt(last // channels)}
+    blocks, block = 0, next(their for ours, their in names.items() if re.match("rrdb|residual", ours))
+    while f"{block.format(i=blocks, J=1, K=1)}.weight" in theirs:
+        blocks += 1
+    scale, steps = 1, 0
+    enlarging = names[r"upscale(\d+)\.conv"]
+    while (name := f"{enlarging.format(I=steps + 1, twice=2 * steps, third=3 * steps + 3)}.weight") in theirs:
+        scale *= 2 if network == "rrdb" else math.isqrt(theirs[name].shape[0] // width)
+        steps += 1
+    if network == "rrdb":
+        sizes["growth"] = theirs[f"{block.format(i=0, J=1, K=1)}.weight"].shape[0]
+    if network == "edsr":
+        sizes["residual_scale"] = 0.1 if width >= 256 else 1.0
+    return sizes | {"blocks": blocks, "scale": scale}
+
+
+def _assign(ours, theirs, wanted):
+    for name, variable in ours.items():
+        their_name, turn, _ = wanted[name]
+        variable.assign(turn(theirs[their_name]))
 
 
 def _translate(model, ours, naming):
     """Return {our variable: (their name, function that turns their array into ours, their shape)} where names match."""
-    blocks = sum(bool(re.fullmatch(r"residual\d+\.conv", layer.name)) for layer in model.layers)
+    numbered = [re.match(r"(?:residual|rrdb|repeat)(\d+)\.", layer.name) for layer in model.layers]
+    blocks = len({match[1] for match in numbered if match})
+    steps = len({match[0] for match in (re.match(r"upscale\d+\.", layer.name) for layer in model.layers) if match})
+    ends = {"blocks": blocks, "end": 2 * blocks + 2, "high": 3 * steps + 2, "last": 3 * steps + 4}
     wanted = {}
     for name, variable in ours.items():
         layer, _, weight = name.partition("/")
@@ -134,7 +238,9 @@ def _translate(model, ours, naming):
             numbers = [int(number) for number in match.groups()]
             fields = {letter: number for letter, number in zip("IJK", numbers, strict=False)}
             fields |= {letter.lower(): number - 1 for letter, number in fields.items()}
-            prefix = theirs.format(**fields, twice=2 * fields.get("i", 0), blocks=blocks)
+            place, count = fields.get("i", 0), fields.get("I", 0)
+            places = {"twice": 2 * place, "even": 2 * count, "odd": 2 * count + 1, "third": 3 * count}
+            prefix = theirs.format(**fields, **places, **ends)
             spectral = isinstance(model.get_layer(layer), layers.SpectralNormalization)
             wanted[name] = (f"{prefix}.{_their_weight(weight, spectral)}", *_turn(model, layer, weight, variable))
     return wanted
@@ -143,15 +249,14 @@ def _translate(model, ours, naming):
 def _their_weight(weight, spectral):
     if spectral and weight == "convolution/kernel":
         return "weight_orig"
-    return {"kernel": "weight", "left": "weight_v"}.get(weight, weight)
+    return {"kernel": "weight", "alpha": "weight", "left": "weight_v"}.get(weight, weight)
 
 
 def _turn(model, layer, weight, variable):
     """How their array becomes ours, and its shape: kernels are (out, in, height, width) in PyTorch."""
     shape = tuple(variable.shape)
-    scope = layer.rpartition(".")[0]
-    shuffles = [other for other in model.layers if other.name == f"{scope}.shuffle"]
-    factor = shuffles[0].factor if shuffles else 1
+    following = [node.operation for node in model.get_layer(layer)._outbound_nodes]
+    factor = next((after.factor for after in following if isinstance(after, layers.PixelShuffle)), 1)
 
     def maps_last(array):  # PyTorch's pixel shuffle has the sub-pixels of a channel side by side, Keras the channels
         split = array.reshape(*array.shape[:-1], -1, factor**2)
@@ -159,6 +264,8 @@ def _turn(model, layer, weight, variable):
 
     if weight.endswith("kernel"):
         return lambda array: maps_last(array.transpose(2, 3, 1, 0)), (shape[3], shape[2], *shape[:2])
+    if weight == "alpha":  # PReLU's slopes
+        return lambda array: array.reshape(shape), (shape[-1],)
     if weight == "left":  # the rows of the kernel as a matrix, in PyTorch's order
         height, width, inputs, _ = model.get_layer(layer).layer.kernel.shape
         return lambda array: array.reshape(inputs, height, width).transpose(1, 2, 0).ravel(), shape

@@ -1,6 +1,7 @@
 """Import of PyTorch weights. The comparisons need torch, which is not in the lock: `pip install torch` to run them."""
 
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 
@@ -111,6 +112,18 @@ def reference(torch, naming):
                 y = y + 0.1 * b(functional.relu(a(y)))
             return last(shuffle(up2(shuffle(up1(x + after(y)), 2)), 2)) / 255 + mean
 
+    elif naming.startswith("SRVGG"):
+        layers = [conv("body.0", 3, 4), conv("body.2", 4, 4), conv("body.4", 4, 4)]
+        for number in (1, 3, 5):
+            state[f"body.{number}.weight"] = torch.rand(4, generator=generator)
+        last = conv("body.6", 4, 48)
+
+        def forward(x):
+            y = x
+            for number, layer in enumerate(layers):
+                y = functional.prelu(layer(y), state[f"body.{2 * number + 1}.weight"])
+            return shuffle(last(y), 4) + functional.interpolate(x, scale_factor=4, mode="nearest")
+
     else:
         spectral = torch.nn.utils.spectral_norm
         plain = [(3, 4, 3, 1), (4, 8, 4, 2), (8, 16, 4, 2), (16, 32, 4, 2), (32, 16, 3, 1), (16, 8, 3, 1), (8, 4, 3, 1)]
@@ -143,8 +156,16 @@ NETWORKS = {
     "MSRResNet, BasicSR": ("msrresnet", {"blocks": 2, "width": 4}),
     "EDSR, BasicSR": ("edsr", {"blocks": 2, "width": 4}),
     "EDSR, EDSR-PyTorch": ("edsr", {"blocks": 2, "width": 4}),
+    "SRVGGNetCompact, Real-ESRGAN": ("srvgg", {"blocks": 2, "width": 4}),
     "U-Net discriminator, BasicSR": ("unet_sn_discriminator", {"width": 4}),
 }
+
+
+def compare(torch, model, forward):
+    picture = np.random.default_rng(0).random((2, 16, 24, 3), dtype=np.float32)
+    with torch.no_grad():
+        expected = forward(torch.from_numpy(picture.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(picture)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("naming", NETWORKS)
@@ -154,10 +175,56 @@ def test_published_weights_give_the_reference_output(torch, tmp_path, naming):
     name, sizes = NETWORKS[naming]
     model = models.build(name, **sizes)
     assert models.load_published(model, tmp_path / "net.pth") == naming
-    picture = np.random.default_rng(0).random((2, 16, 24, 3), dtype=np.float32)
-    with torch.no_grad():
-        expected = forward(torch.from_numpy(picture.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(picture)), expected, atol=1e-4)
+    compare(torch, model, forward)
+
+
+OLDER = {  # the names that ESRGAN's files had at first, for two blocks
+    r"conv_first": "model.0",
+    r"RRDB_trunk\.(\d+)\.RDB(\d+)\.conv(\d+)": r"model.1.sub.\1.RDB\2.conv\3.0",
+    r"trunk_conv": "model.1.sub.2",
+    r"upconv1": "model.3",
+    r"upconv2": "model.6",
+    r"HRconv": "model.8",
+    r"conv_last": "model.10",
+}
+
+
+@pytest.mark.parametrize("naming", published.GENERATORS)
+def test_a_generator_is_built_from_what_its_file_says(torch, tmp_path, naming):
+    state, forward = reference(torch, naming.removesuffix(" before 2019"))
+    if naming.endswith("2019"):
+        for old, new in OLDER.items():
+            state = {
+                re.sub(rf"{old}\.(\w+)", rf"{new}.\g<{re.compile(old).groups + 1}>", key): state[key] for key in state
+            }
+    torch.save({"params": state} if "BasicSR" in naming else state, tmp_path / "net.pth")
+    model, spec = models.from_published(tmp_path / "net.pth")
+    name = published.GENERATORS[naming][0]
+    assert spec["name"] == name and (spec["blocks"], spec["width"], spec["scale"]) == (2, 4, 4)
+    assert spec.get("growth", 2) == 2
+    if name == "edsr":  # a narrow one has no factor on its residuals; the reference has 0.1
+        assert spec["residual_scale"] == 1.0
+        model_with = models.build("edsr", **{**NETWORKS[naming][1], "residual_scale": 0.1})
+        model_with.set_weights(model.get_weights())
+        model = model_with
+    compare(torch, model, forward)
+
+
+def test_a_file_that_is_no_known_generator_is_refused_on_one_line(torch, tmp_path):
+    def refused(state, message):
+        torch.save(state, tmp_path / "net.pth")
+        with pytest.raises(ValueError, match=message) as error:
+            models.from_published(tmp_path / "net.pth")
+        assert "\n" not in str(error.value)
+
+    refused(
+        {"conv1.weight": torch.zeros(64, 3, 7, 7)}, r"generator: RRDB.* Received: 1 weights, first conv1.weight \(64,"
+    )
+    refused({"epoch": 3}, "Received: 0 weights$")
+    state, _ = reference(torch, "RRDB, BasicSR")
+    refused({**state, "extra.weight": torch.zeros(3)}, "Received 1 differences, the first: unknown: extra.weight")
+    refused({key: state[key] for key in state if key != "conv_hr.bias"}, "the first: missing: conv_hr.bias")
+    refused({**state, "conv_first.weight": torch.zeros(4, 12, 3, 3)}, "Received: 12 channels in")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
