@@ -1,6 +1,11 @@
 """What all commands of `srnb` share: the group, its plain errors, options."""
 
+import logging
 import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 
@@ -33,19 +38,47 @@ def main():
 
     `srnb COMMAND --help` says more.
     """
+    # TensorFlow greets every process on stderr, and warns of programs compiled anew, which every size of picture needs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def plainly(command):
-    """Let a command end with one clear message instead of a traceback when its user can put things right."""
+    """Let a command end with one clear message instead of a traceback when its user can put things right.
+
+    Exit codes: 1 after an error, 130 after Ctrl-C, and after SIGTERM and SIGHUP, which clean up like it.
+    """
 
     @wraps(command)
     def wrapped(*args, **kwargs):
         try:
-            return command(*args, **kwargs)
+            with terminated_like_interrupted():
+                return command(*args, **kwargs)
         except (ValueError, OSError) as error:
             raise click.ClickException(sentence(error)) from None
+        except KeyboardInterrupt:
+            click.echo("Error: interrupted", err=True)
+            sys.exit(130)
 
     return wrapped
+
+
+@contextmanager
+def terminated_like_interrupted():
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only."""
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    earlier = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def sentence(error):

@@ -77,22 +77,22 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 @click.option("--ensemble", is_flag=True, help="Measure the mean over eight flips and turns.")
 @click.option(
     "--out",
-    default="evaluation.csv",
-    show_default=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the rows.",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+    help="Write a CSV file, one row per picture and number.  [default: the means are shown, no file is written]",
 )
 @results_option
 @backend_option
 @plainly
 def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, results, backend):
-    """Measure models against bicubic on whole sets: one row per picture and number, written as CSV.
+    """Measure models against bicubic on whole sets.
 
     Of `sample` and of no other set it takes the held-out part. Published values of the same sets are shown beside the
     means where there are any.
 
     \b
     srnb evaluate --model sample --sets Set5,Set14
+    srnb evaluate --model sample --model other --sets ~/photographs --out rows.csv
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from functools import partial
@@ -125,7 +125,8 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         scenes = progress.track(scenes, name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
-    files.write_text(out, table.to_csv(index=False))
+    if out:
+        files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
     if networks:
         differences = evaluation.bootstrap(table, reference=reference)
@@ -136,7 +137,8 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
     if len(published):
         shown = evaluation.marked(published).droplevel("protocol").to_string()
         click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
-    click.echo(f"\n{len(table)} rows, each with its protocol: {out}")
+    if out:
+        click.echo(f"\n{len(table)} rows, each with its protocol: {out}")
 
 
 @main.command()

@@ -92,7 +92,7 @@ def run(names, preset, overrides, name, resume, take_over, backend, grid, no_gri
         click.echo(f"{begun.name} is done already")
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
-        with chain.terminated_like_interrupted(), _failing(begun):
+        with _failing(begun):
             grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo, take_over=take_over)
     _conclude(begun)
 
@@ -137,8 +137,7 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, resul
     fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base}
     begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
     try:
-        with chain.terminated_like_interrupted():
-            grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
+        grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
     except kernel.Failure as failure:
         raise click.ClickException(f"{failure}\nThe same command goes on with what is not done.") from None
     finally:

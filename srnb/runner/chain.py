@@ -4,8 +4,6 @@ run.json says what ran, with what, how each notebook ended; DONE is written last
 """
 
 import os
-import signal
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,24 +178,6 @@ def finish(run):
     path = report.render(run)
     files.write_text(run.folder / "DONE", runs.now() + "\n")
     return path
-
-
-@contextmanager
-def terminated_like_interrupted():
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only."""
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        signals = []
-    earlier = {each: signal.signal(each, interrupt) for each in signals}
-    try:
-        yield
-    finally:
-        for each, handler in earlier.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

@@ -170,12 +170,6 @@ def test_folders_are_numbered(tmp_path):
     assert names == ["sample", "sample-2", "sample-3"]
 
 
-def test_terminated_like_interrupted():
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), chain.terminated_like_interrupted():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-
-
 def test_two_runs_side_by_side(folder):
     write(folder, "01_data", "time.sleep(1)", "print(steps)", parameters="steps = 1")
     both = [begin(folder, values={"steps": steps}) for steps in (11, 22)]
@@ -185,9 +179,15 @@ def test_two_runs_side_by_side(folder):
 
 
 def start(folder, *arguments, **options):
+    """Start `srnb run` as a shell does: it hears Ctrl-C, though these tests may run where it is ignored."""
     command = [sys.executable, "-m", "srnb.cli", "run", "--notebooks", folder, "--results", folder.parent / "results"]
     return subprocess.Popen(
-        [*command, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        [*command, *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
     )
 
 

@@ -1,0 +1,76 @@
+"""Commands that use a network: quiet on stderr, clean after Ctrl-C, files only where they were asked for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from srnb import models, runs
+from srnb.data import images
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A folder of results with one run, whose network is small."""
+    run = runs.Run(tmp_path_factory.mktemp("results") / "small")
+    spec = models.resolve("srresnet", scale=2, blocks=1, width=4)
+    run.update(generator=spec, notebooks={})
+    models.save_weights(models.build(spec), run.weights / "pretrained.weights.h5")
+    return run.folder.parent
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "srnb.cli", *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
+        **options,
+    )
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Seven large pictures of seven sizes: each size is compiled for itself."""
+    for number in range(7):
+        picture = np.full((400 + 8 * number, 400, 3), 0.5, "float32")
+        (tmp_path / "photographs").mkdir(exist_ok=True)
+        images.write(tmp_path / "photographs" / f"{number}.png", picture)
+    return tmp_path / "photographs"
+
+
+def test_upscale_says_nothing_of_frameworks(results, photographs, tmp_path):
+    process = start("upscale", photographs, "--model", "small", "--results", results, "--out", tmp_path / "out")
+    out, said = process.communicate(timeout=300)
+    assert process.returncode == 0 and said == "" and "tensorflow" not in out.lower()
+    assert len(list((tmp_path / "out").iterdir())) == 7
+
+
+def test_evaluate_is_quiet_and_writes_only_what_was_asked_for(results, photographs, tmp_path):
+    (tmp_path / "here").mkdir()
+    arguments = ["evaluate", "--model", "small", "--results", results, "--sets", photographs, "--scale", "2"]
+    process = start(*arguments, "--metrics", "psnr_y", cwd=tmp_path / "here")
+    out, said = process.communicate(timeout=300)
+    assert process.returncode == 0 and "psnr_y" in out
+    assert "absl" not in said and "retracing" not in said and "Traceback" not in said
+    assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "terminated")])
+def test_interrupted_upscale_leaves_no_half_file(results, tmp_path, number, name):
+    images.write(tmp_path / "large.png", np.random.default_rng(0).random((2500, 2500, 3), "float32"))
+    out = tmp_path / "out"
+    process = start("upscale", tmp_path / "large.png", "--model", "small", "--results", results, "--out", out)
+    while not (out.is_dir() and list(out.iterdir())):  # the first strip is being written
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said == "Error: interrupted\n", name
+    assert not list(out.iterdir())
