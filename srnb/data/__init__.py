@@ -5,9 +5,10 @@ decoding    the bytes of a file to pixels: depth, colour profile, transparency
 png         PNG written strip by strip
 resize      MATLAB-exact bicubic
 degrade     HR to LR: named, versioned degradations
-datasets    the sets of the field, the sample, your own folders: which files, split, overlap
+datasets    the sets of the field, the sample, your own folders: which files, split
 catalogue   where each set comes from, what is in it, who may use it
 downloads   archives from the network: whole or not at all, checked, unpacked
+duplicates  photographs that show the same
 shards      photographs decoded once, on disk: a pool, and an index for every set
 resident    batches cut in the accelerator's memory
 patches     shards to batches of (lr, hr), a function of (seed, step)

@@ -12,10 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from srnb import files
 from srnb.data import downloads, images
@@ -206,46 +203,6 @@ def check(name):
         if found != count:
             wrong.append(f"{name}: {count} photographs to {split} on must be there. Received: {found}")
     return wrong
-
-
-def fingerprint(paths):
-    """Return one sha256 over the names and contents of files."""
-    total = hashlib.sha256()
-    for path in sorted(paths, key=lambda path: Path(path).name):
-        total.update(Path(path).name.encode())
-        total.update(bytes.fromhex(_sha256(path)))
-    return total.hexdigest()
-
-
-def overlap(train, test):
-    """Return [(train file, test file)] that show the same photograph, also recompressed, resized or mirrored.
-
-    Two files do when at most 8 of the 64 bits of their perceptual hashes differ; of unrelated photographs, 12 and more.
-    A small crop of a photograph is not found.
-    """
-    import imagehash
-    from PIL import Image
-
-    def look(path):
-        picture = Image.fromarray(images.to_uint8(images.read(path)))
-        views = picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return np.stack([imagehash.phash(view).hash.ravel() for view in views])
-
-    with ThreadPoolExecutor() as pool:
-        known, looks = np.stack([views[0] for views in pool.map(look, train)]), list(pool.map(look, test))
-    found = []
-    for path, views in zip(test, looks, strict=True):
-        distance = (known[:, None] != views).sum(axis=2).min(axis=1)
-        found += [(train[i], path) for i in np.flatnonzero(distance <= 8)]
-    return found
-
-
-def require_disjoint(train, test):
-    """Raise ValueError with the names when a photograph stands in both `train` and `test`."""
-    both = overlap(train, test)
-    if both:
-        names = ", ".join(f"{Path(a).name} = {Path(b).name}" for a, b in both)
-        raise ValueError(f"no photograph may be both trained and tested on; remove one of each. Received: {names}")
 
 
 def _high(root, scale=None):

@@ -157,7 +157,7 @@ class Patches:
         wanted = {"scale": self.scale, "degradation": degrade.label(self.degradation)}
         if prepared != prepared | wanted:
             raise ValueError(f"LR must be prepared as asked for, {wanted}. Received: {prepared}")
-        small = [entry["name"] for entry in self.entries if min(entry["shape"][:2]) < self.patch_size]
+        small = [Path(entry["path"]).name for entry in self.entries if min(entry["shape"][:2]) < self.patch_size]
         if small:
             raise ValueError(f"with LR prepared, a photograph must be at least a patch large. Received: {small[:5]}")
 

@@ -42,7 +42,7 @@ def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, 
         try:
             return entries, _shard(Path(path), folder, scale, degradation, copies)
         except (ValueError, FileNotFoundError) as error:
-            return refused, str(error)
+            return refused, (str(Path(path).absolute()), str(error))
 
     with ThreadPoolExecutor() as threads:
         for done, (kind, result) in enumerate(threads.map(shard, paths), 1):
@@ -50,9 +50,12 @@ def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, 
             if progress:
                 progress(done)
     if not entries or (refused and not skip_unreadable):
-        raise ValueError("every photograph must be readable, and one at least. Received:\n" + "\n".join(refused))
+        reasons = "\n".join(reason for _, reason in refused)
+        raise ValueError(
+            f"every photograph must be readable (or skip_unreadable), and one at least. Received:\n{reasons}"
+        )
     low = {"scale": scale, "degradation": degrade.label(degradation), "copies": copies} if copies else None
-    text = json.dumps({"lr": low, "photographs": entries}, indent=1)
+    text = json.dumps({"lr": low, "photographs": entries, "refused": dict(refused)}, indent=1)
     index = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
     files.write_text(index, text)
     return index
@@ -69,15 +72,30 @@ def require_copies(copies, degradation):
 
 
 def read(index):
-    """Return what an index says: "lr" (None, or scale, degradation and copies) and "photographs".
+    """Return what an index says: "lr" (None, or scale, degradation and copies), "photographs", and "refused".
 
-    A photograph has a name, the `layout` of its shard, and under "lr" those of its copies.
-    Raises FileNotFoundError when there is none.
+    A photograph has the path of its source, its sha256, where the pixels of its shard are, and under "lr" where those
+    of its copies are. refused: {path: reason}. Raises FileNotFoundError when there is none.
     """
     index = Path(index)
     if not index.is_file():
         raise FileNotFoundError(f"shards must be prepared first, by notebook 1. Received: {index}")
     return json.loads(index.read_text("utf-8"))
+
+
+def pictures(index):
+    """Yield (path of the source, its pixels) for every photograph: uint8 (H, W, 3), read from disk as they are used."""
+    for photograph in read(index)["photographs"]:
+        yield Path(photograph["path"]), np.load(Path(index).parent / photograph["file"], mmap_mode="r")
+
+
+def fingerprint(index):
+    """Return one sha256 over the names and contents of the photographs, whatever their order and place."""
+    total = hashlib.sha256()
+    contents = [(Path(photograph["path"]).name, photograph["sha256"]) for photograph in read(index)["photographs"]]
+    for name, sha256 in sorted(contents):
+        total.update(name.encode() + bytes.fromhex(sha256))
+    return total.hexdigest()
 
 
 def size(index):
@@ -91,12 +109,13 @@ def _shard(path, folder, scale, degradation, copies):
     """Write the shards of one photograph unless they are there; return its entry of the index."""
     if not path.is_file():
         raise FileNotFoundError(f"an image file must exist. Received: {path}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:20]
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256[:20]
     file, picture = folder / f"{digest}-{VERSION}.npy", None
     if not _kept(file):
         picture = images.to_uint8(images.read(path))
         _save(file, picture)
-    entry = {"name": path.name, **_layout(file), "lr": []}
+    entry = {"path": str(path.absolute()), "sha256": sha256, **_layout(file), "lr": []}
     for copy in range(copies):
         small = folder / f"{digest}-{VERSION}.x{scale}.{degrade.label(degradation)}.{copy}.npy"
         if not _kept(small):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from srnb import cli, files
-from srnb.data import datasets, downloads, images
+from srnb.data import datasets, downloads
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +101,6 @@ def test_sample_is_split_without_overlap():
     assert len(test) >= 4 and set(train).isdisjoint(test)
     assert sorted(train + test) == sorted(datasets.photographs("sample"))
     assert datasets.check("sample") == []
-    datasets.require_disjoint(train, test)
 
 
 def test_folder_split_stays_when_photographs_are_added(tmp_path):
@@ -284,38 +283,6 @@ def test_unknown_and_local_only_sets_say_what_to_do():
         datasets.photographs("Set5", "train")
     with pytest.raises(ValueError, match="must have a name"):
         datasets.photographs("")
-
-
-def test_overlap_sees_through_compression_size_and_mirroring(tmp_path):
-    source = datasets.photographs("sample", "test")[:3]
-    picture = Image.open(source[0]).convert("RGB")
-    picture.save(tmp_path / "again.jpg", quality=40)
-    picture.resize((picture.width // 2, picture.height // 2)).save(tmp_path / "small.png")
-    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
-    photograph(tmp_path / "unrelated.png", size=(64, 64))
-    found = datasets.overlap(source, images.find(tmp_path))
-    assert {(train.name, test.name) for train, test in found} == {
-        (source[0].name, name) for name in ("again.jpg", "small.png", "mirrored.png")
-    }
-    with pytest.raises(ValueError, match=rf"{source[0].name} = again\.jpg"):
-        datasets.require_disjoint(source, images.find(tmp_path))
-
-
-def test_fingerprint_depends_on_contents_not_on_order_or_place(tmp_path):
-    for folder in ("one", "two"):
-        for i in range(2):
-            photograph(tmp_path / folder / f"{i}.png", i)
-    first, second = (images.find(tmp_path / folder) for folder in ("one", "two"))
-    assert datasets.fingerprint(first) == datasets.fingerprint(second[::-1])
-    photograph(second[0], 5)
-    assert datasets.fingerprint(first) != datasets.fingerprint(second)
-
-
-@pytest.mark.benchmark
-def test_set5_and_set14_share_a_photograph():
-    """Known of old: Set5 'head' is Set14 'face'."""
-    found = datasets.overlap(datasets.photographs("Set5"), datasets.photographs("Set14"))
-    assert [(train.stem, test.stem) for train, test in found] == [("head", "face")]
 
 
 def test_a_folder_beside_the_user_never_takes_a_name(data, tmp_path, monkeypatch):

@@ -75,7 +75,7 @@ def test_stream_is_the_same_with_any_number_of_workers_and_from_any_step(index, 
 def test_every_epoch_takes_each_photograph_once(index):
     source = make(index, batch_size=5)
     seen = []
-    source._crop = lambda entry, *rest: seen.append(entry["name"]) or np.zeros((48, 48), patches.PIXEL)
+    source._crop = lambda entry, *rest: seen.append(entry["path"]) or np.zeros((48, 48), patches.PIXEL)
     for step in range(4):
         source.batch(step)
     epochs = [tuple(seen[i : i + 5]) for i in range(0, 20, 5)]
@@ -249,7 +249,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         with (tmp_path / f"{i}.npy").open("wb") as shard:
             shard.write(header.getvalue())
             shard.truncate(shard.tell() + math.prod(shape))
-        entries.append({"name": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape, "lr": []})
+        entries.append({"path": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape, "lr": []})
     (tmp_path / "index.json").write_text(json.dumps({"lr": None, "photographs": entries}))
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) > 20e9
     process = psutil.Process()

@@ -13,7 +13,7 @@ from srnb.data import degrade, images, resize, shards
 
 
 def names(index):
-    return [photograph["name"] for photograph in shards.read(index)["photographs"]]
+    return [Path(photograph["path"]).name for photograph in shards.read(index)["photographs"]]
 
 
 def test_a_photograph_is_decoded_once_for_all_sets(tmp_path, monkeypatch):
@@ -32,6 +32,25 @@ def test_a_photograph_is_decoded_once_for_all_sets(tmp_path, monkeypatch):
     assert shards.read(third)["photographs"][0]["shape"] == [36, 36, 3]
     assert shards.read(second)["photographs"][0]["shape"] == [40, 40, 3]  # a set that is trained on stays as it was
     assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+
+
+def test_fingerprint_depends_on_contents_not_on_order_or_place(tmp_path):
+    indices = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        paths = noise.photographs(tmp_path / folder, [(20, 20), (20, 24)])
+        indices.append(shards.prepare(paths[:: 1 if folder == "one" else -1], tmp_path / "shards"))
+    assert shards.fingerprint(indices[0]) == shards.fingerprint(indices[1])
+    images.write(paths[0], np.zeros((20, 20, 3)))
+    assert shards.fingerprint(shards.prepare(paths, tmp_path / "shards")) != shards.fingerprint(indices[0])
+
+
+def test_pictures_are_what_the_files_hold(tmp_path):
+    paths = noise.photographs(tmp_path, [(20, 20), (20, 24)])
+    shown = dict(shards.pictures(shards.prepare(paths, tmp_path / "shards")))
+    assert list(shown) == paths
+    for path, picture in shown.items():
+        np.testing.assert_array_equal(picture, images.to_uint8(images.read(path)))
 
 
 def test_preparing_lr_leaves_the_set_without_lr_alone(tmp_path):
@@ -70,6 +89,7 @@ def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path)
         shards.prepare(paths + bad, tmp_path / "shards")
     index = shards.prepare(paths + bad, tmp_path / "shards", skip_unreadable=True)
     assert names(index) == ["0.png", "1.png"]
+    assert {Path(path).name for path in shards.read(index)["refused"]} == {"cut.png", "gone.png"}
     with pytest.raises(ValueError, match="one at least"):
         shards.prepare(bad, tmp_path / "other", skip_unreadable=True)
 

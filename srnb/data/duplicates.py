@@ -1,0 +1,51 @@
+"""Photographs that show the same, found by perceptual hash: also recompressed, resized or mirrored.
+
+Two do when at most 8 of the 64 bits of their hashes differ; of unrelated photographs, 12 and more. A small crop of a
+photograph is not found.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from srnb.data import images
+
+FEWEST = 9  # bits in which photographs differ that do not show the same
+
+
+def perceptual_hash(picture):
+    """Return the perceptual hash of a picture, uint8 (H, W, 3), as 16 hexadecimal digits."""
+    import imagehash
+
+    return str(imagehash.phash(Image.fromarray(np.asarray(picture))))
+
+
+def hashes(pictures):
+    """Return {path: hash} for pairs of a path and its picture, as `shards.pictures` yields them."""
+    return {str(path): perceptual_hash(picture) for path, picture in pictures}
+
+
+def decoded(paths):
+    """Yield (path, picture, uint8) of image files. Raises what `images.read` raises."""
+    for path in paths:
+        yield path, images.to_uint8(images.read(path))
+
+
+def overlap(train, test):
+    """Return [(train path, test path)] that show the same: {path: hash} of the one, pairs of path and picture."""
+    known = np.array([int(value, 16) for value in train.values()], np.uint64)
+    names, both = list(train), []
+    for path, picture in test:
+        views = [int(perceptual_hash(view), 16) for view in (picture, picture[:, ::-1])]
+        distance = np.bitwise_count(known[:, None] ^ np.array(views, np.uint64)).min(axis=1)
+        both += [(Path(names[i]), Path(path)) for i in np.flatnonzero(distance < FEWEST)]
+    return both
+
+
+def require_disjoint(train, test):
+    """Raise ValueError with the names when a photograph is both in `train` and `test`, given as to `overlap`."""
+    both = overlap(train, test)
+    if both:
+        names = ", ".join(f"{trained.name} = {tested.name}" for trained, tested in both)
+        raise ValueError(f"no photograph may be both trained and tested on; remove one of each. Received: {names}")
