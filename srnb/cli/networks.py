@@ -7,6 +7,8 @@ import click
 
 from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence
 
+PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
+
 
 @main.command()
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -15,7 +17,7 @@ from srnb.cli.command import backend_option, chosen_backend, main, plainly, resu
     default="compact",
     show_default=True,
     metavar="NAME",
-    help="A network that ships (`srnb models` lists them), name or folder of a run, or a weight file.",
+    help="A network that ships or a run (`srnb models` lists both), a weight file, or a published .pth file.",
 )
 @click.option(
     "--out",
@@ -171,11 +173,14 @@ def export(model, form, out, results):
 
 def _network(model, results):
     """Return the network that a user means: one that ships, a run's, or that of a weight file."""
+    from srnb import models
     from srnb.evaluation import inference
     from srnb.models import shipped
 
     if model in shipped.names():  # a run of the same name is reached by its path
         return shipped.load(model)
+    if Path(model).suffix in PUBLISHED:
+        return models.from_published(model)[0]
     if Path(model).is_file():
         return inference.load(model)
     return inference.load(_run(model, results).folder)
@@ -212,7 +217,9 @@ def _run(model, results):
 def _label(model):
     """Return what a model is called in a table: its name, or run and stage of a weight file."""
     path = Path(model)
-    return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}" if path.is_file() else path.name
+    if path.suffix in PUBLISHED or not path.is_file():
+        return path.name
+    return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}"
 
 
 def _targets(photos, out, scale, failures):

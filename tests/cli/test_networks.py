@@ -74,3 +74,15 @@ def test_interrupted_upscale_leaves_no_half_file(results, tmp_path, number, name
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and said == "Error: interrupted\n", name
     assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"no weights", "must be a PyTorch file of tensors"), (None, "must exist")]
+)
+def test_a_published_file_that_is_none_is_refused_on_one_line(photographs, tmp_path, content, message):
+    file = tmp_path / "published.pth"
+    if content:
+        file.write_bytes(content)
+    result = start("upscale", photographs, "--model", file, "--out", tmp_path / "out")
+    assert message in result.communicate(timeout=300)[1]
+    assert result.returncode == 1 and not (tmp_path / "out").exists()
