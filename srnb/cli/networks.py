@@ -89,7 +89,8 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, results, backend):
     """Measure models against bicubic on whole sets.
 
-    Of `sample` and of no other set it takes the held-out part. Published values of the same sets are shown beside the
+    Of `sample` and of no other set it takes the held-out part. Photographs that a run was trained on are refused, also
+    under other names, recompressed, resized or mirrored. Published values of the same sets are shown beside the
     means where there are any.
 
     \b
@@ -102,7 +103,7 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
     import pandas as pd
 
     from srnb import evaluation, files, progress
-    from srnb.data import datasets
+    from srnb.data import datasets, duplicates
     from srnb.evaluation import inference
 
     sets = [name.strip() for name in sets.split(",") if name.strip()]
@@ -113,6 +114,10 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         else datasets.pairs(name, scale=scale)
         for name in sets
     }
+    trained = {path: value for name in names for path, value in _trained_on(name, results).items()}
+    if trained:
+        tested = [path for photographs in pairs.values() for path, _ in photographs]
+        duplicates.require_disjoint(trained, duplicates.decoded(tested))
     networks = {}
     for name in names:
         network = _network(name, results)
@@ -184,6 +189,19 @@ def _network(model, results):
     if Path(model).is_file():
         return inference.load(model)
     return inference.load(_run(model, results).folder)
+
+
+def _trained_on(model, results):
+    """Return {path: perceptual hash} of the photographs that a run was trained on; {} where no run says."""
+    from srnb import runs
+    from srnb.data import duplicates
+    from srnb.models import shipped
+
+    if model in shipped.names():
+        return {}
+    run = runs.Run(Path(model).absolute().parent.parent) if Path(model).is_file() else _run(model, results)
+    data = run.read().get("data", {})
+    return data.get("hashes") or duplicates.hashes(duplicates.decoded(data.get("train", [])))
 
 
 def _blend(model, results, share):
