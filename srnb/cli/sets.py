@@ -1,13 +1,15 @@
-"""Sets of photographs: list, fetch, check, add."""
+"""Sets of photographs: list, fetch, check, add; what is cached of them."""
+
+from pathlib import Path
 
 import click
 
-from srnb.cli.command import Group, main, plainly
+from srnb.cli.command import Group, main, plainly, results_option
 
 
 @main.group(cls=Group)
 def data():
-    """Sets of photographs: what there is, fetching, checking, adding a folder of one's own."""
+    """Sets of photographs: what there is, fetching, checking, adding a folder of one's own; what is cached."""
 
 
 @data.command("list")
@@ -63,3 +65,79 @@ def add(name, folder):
 
     datasets.add(name, folder)
     click.echo(f"{name} has {len(datasets.photographs(name))} photographs")
+
+
+@data.command()
+@results_option
+@plainly
+def cache(results):
+    """Show what is cached: decoded photographs by set, which runs use them, feature networks; how large it is."""
+    from srnb import files
+    from srnb.data import shards
+
+    used, counted = _used(results), {}
+    click.echo(f"shards in {shards.pool()}")
+    for index in shards.indices():
+        record, sizes = shards.read(index), shards.size(index)
+        counted |= sizes
+        low = record["lr"]
+        made = f", LR x{low['scale']} {low['degradation']} in {low['copies']}" if low else ""
+        folder = Path(record["photographs"][0]["path"]).parent
+        users = ", ".join(used.get(index, ())) or "no run"
+        count = f"{len(record['photographs'])} photographs of {folder}{made}"
+        click.echo(f"  {_mib(sum(sizes.values()))}  {index.stem}  {count} · used by {users}")
+    shared = sum(file.stat().st_size for file in shards.pool().rglob("*") if file.is_file())
+    click.echo(f"  {_mib(shared)}  in all; a photograph that is in several sets is there once")
+    for file in sorted(path for path in files.cache().glob("*") if path.is_file()):
+        click.echo(f"{_mib(file.stat().st_size)}  {file}")
+
+
+@data.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(0),
+    default=1,
+    show_default=True,
+    metavar="DAYS",
+    help="Keep what was asked for since; 0 only while nothing is being prepared.",
+)
+@click.option("--finished", is_flag=True, help="Also what only finished runs use; they keep weights, numbers, report.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@results_option
+@plainly
+def clean(days, finished, yes, results):
+    """Remove decoded photographs that no run under --results uses and nobody asked for within DAYS.
+
+    What is to be removed is shown first. All of it is made again from the photographs by notebook 1.
+    """
+    from srnb.data import shards
+
+    unused = shards.unused(_used(results, unfinished=finished), days=days)
+    for path, size in unused.items():
+        click.echo(f"{_mib(size)}  {path}")
+    click.echo(f"{_mib(sum(unused.values()))}  in {len(unused)} files and folders that nothing needs")
+    if unused and (yes or click.confirm("Remove them?")):
+        shards.remove(unused)
+        click.echo("removed")
+
+
+def _used(results, *, unfinished=False):
+    """Return {index of shards: names of the runs that use it}; unfinished: only of runs that are not done."""
+    from srnb import runs
+
+    used = {}
+    for run in runs.find(results):
+        if unfinished and run.is_done:
+            continue
+        record = run.read()
+        origin = (record.get("values") or {}).get("start_from")  # its shards are this run's, from notebook 3 on
+        for source in (record, runs.Run(origin).read() if origin else {}):
+            index = (source.get("data") or {}).get("shards")
+            if index and run.name not in used.setdefault(Path(index), []):
+                used[Path(index)].append(run.name)
+    return used
+
+
+def _mib(size):
+    return f"{size / 2**20:9,.1f} MiB"

@@ -9,6 +9,7 @@ is disk: 3 bytes a pixel, three times WebP.
 import hashlib
 import json
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,34 @@ def size(index):
     folder = Path(index).parent
     names = {shard["file"] for photograph in read(index)["photographs"] for shard in [photograph, *photograph["lr"]]}
     return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
+
+
+def indices(folder=None):
+    """Return the paths of all indices, the one that was prepared last at the end."""
+    return sorted(Path(folder or pool()).glob("*.json"), key=lambda index: index.stat().st_mtime)
+
+
+def unused(keep, folder=None, *, days=1):
+    """Return {path: bytes} of what `remove` may take: indices that `keep` does not name, and shards of no other index.
+
+    What was asked for within so many days stays: somebody may be about to train on it.
+    """
+    folder, limit = Path(folder or pool()), time.time() - days * 24 * 3600
+    keep = {Path(index) for index in keep}
+    kept = [index for index in indices(folder) if index in keep or index.stat().st_mtime > limit]
+    needed = {path.name for path in kept} | {name for index in kept for name in size(index)}
+    rest = [path for path in folder.glob("*") if path.name not in needed and path.stat().st_mtime <= limit]
+    return {path: _bytes(path) for path in sorted(rest)}
+
+
+def remove(paths):
+    """Remove what `unused` returned; indices first, so that none is left that names a shard which is gone."""
+    for path in sorted(paths, key=lambda path: path.suffix != ".json"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _bytes(path):
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
 def _shard(path, folder, scale, degradation, copies):

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from srnb import cli, runs
+from srnb.data import datasets, duplicates, images, shards
 from srnb.runner import chain, presets
 
 
@@ -126,3 +127,38 @@ def test_runs_and_report(begun):
     shown = srnb("report", "mine", "--results", results)
     assert shown.output.strip() == str(begun.folder / "report" / "index.html")
     assert "no runs" in srnb("runs", "--results", results / "none").output
+
+
+def test_what_a_run_was_trained_on_is_no_test(tmp_path):
+    train = datasets.photographs("sample", "test")[:2]
+    run = runs.Run(tmp_path / "results" / "mine")
+    run.update(data={"train": [str(path) for path in train]})
+    photographs = tmp_path / "photographs"
+    images.write(photographs / "new name.png", images.read(train[1])[:, ::-1])
+    arguments = ["evaluate", "--model", "mine", "--sets", photographs, "--results", tmp_path / "results"]
+    result = srnb(*arguments)
+    assert result.exit_code == 1 and f"{train[1].name} = new name.png" in result.output
+    hashes = duplicates.hashes(duplicates.decoded(train))
+    run.update(data={"train": ["/gone.png"], "hashes": hashes})  # as notebook 1 records it
+    assert f"{train[1].name} = new name.png" in srnb(*arguments).output
+
+
+def test_cache_is_shown_and_cleaned(tmp_path, monkeypatch):
+    monkeypatch.setenv("SRNB_CACHE", str(tmp_path / "cache"))
+    test = datasets.photographs("sample", "test")
+    used, unused = shards.prepare(test[:1]), shards.prepare(test[1:3])
+    run = runs.Run(tmp_path / "results" / "mine")
+    run.update(data={"shards": str(used)}, started="2026")
+    results = ["--results", tmp_path / "results"]
+    shown = srnb("data", "cache", *results).output
+    assert f"{used.stem}  1 photographs of {test[0].parent} · used by mine" in shown
+    assert f"{unused.stem}  2 photographs of {test[1].parent} · used by no run" in shown
+    assert "in 0 files" in srnb("data", "clean", *results).output
+    asked = srnb("data", "clean", "--older-than", 0, *results)  # nobody answers
+    assert asked.exit_code == 1 and str(unused) in asked.output and unused.is_file()
+    assert "removed" in srnb("data", "clean", "--older-than", 0, "--yes", *results).output
+    assert shards.indices() == [used] and len(list(shards.pool().glob("*.npy"))) == 1
+    (run.folder / "DONE").touch()
+    assert "in 0 files" in srnb("data", "clean", "--older-than", 0, "--yes", *results).output
+    assert "in 2 files" in srnb("data", "clean", "--older-than", 0, "--finished", "--yes", *results).output
+    assert not list(shards.pool().iterdir())

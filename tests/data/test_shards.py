@@ -94,6 +94,26 @@ def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path)
         shards.prepare(bad, tmp_path / "other", skip_unreadable=True)
 
 
+def test_what_no_index_needs_is_unused_once_it_is_old(tmp_path):
+    paths = noise.photographs(tmp_path, [(20, 20), (20, 24), (20, 28)])
+    pool = tmp_path / "shards"
+    both, other = shards.prepare(paths[:2], pool), shards.prepare(paths[1:], pool)
+    (pool / "of an earlier version").mkdir()
+    (pool / "of an earlier version" / "a.npy").write_bytes(bytes(100))
+    assert shards.unused([both], pool) == {}  # all of it is fresh
+    for path in pool.iterdir():
+        os.utime(path, (0, 0))
+    unused = shards.unused([both], pool)
+    alone = shards.read(other)["photographs"][1]["file"]
+    assert {path.name for path in unused} == {other.name, alone, "of an earlier version"}
+    assert unused[pool / "of an earlier version"] == 100
+    shards.remove(unused)
+    assert all((pool / photograph["file"]).is_file() for photograph in shards.read(both)["photographs"])
+    assert shards.indices(pool) == [both] and len(list(pool.iterdir())) == 3
+    shards.prepare(paths[:1], pool)
+    assert shards.unused([], pool).keys() == {both, pool / shards.read(both)["photographs"][1]["file"]}
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of a megabyte."""
