@@ -2,10 +2,10 @@
 
 Operation n of the list makes maps n + 1 (0 is the picture) from the maps that its `inputs` name. Their fields:
 
-    conv        kernel, bias, norm, factor, slope: slope(factor * norm(kernel * x + bias)); places: per input pixel
+    conv        kernel, bias, norm, factor, slope: slope(factor * norm(kernel * x + bias))
     normalise   norm            affine    scale, offset      slope     slope
     function    name            shuffle   factor             enlarge   kind, factor
-    add, multiply, concat       and all of them `maps`, how many they make
+    add, multiply, concat       and all of them `maps`, how many they make, in `places` for each pixel of the picture
 
 A value for each map is {"tensor": number}, a number for all, or a list. Where it has fewer values than there are maps,
 they repeat. BatchNorm stays apart from its kernel until the engine folds it: the fold of a blend of two networks is not
@@ -94,9 +94,9 @@ class _Graph:
 
     def add(self, op, inputs, *, maps=None, enlarged=1, **fields):
         maps = maps or self.maps[inputs[0]]
-        self.nodes.append({"op": op, "inputs": inputs, "maps": maps, **fields})
         self.maps.append(maps)
         self.scales.append(self.scales[inputs[0]] * enlarged)
+        self.nodes.append({"op": op, "inputs": inputs, "maps": maps, "places": self.scales[-1] ** 2, **fields})
         return len(self.nodes)
 
     def tensor(self, key, value):
@@ -172,7 +172,7 @@ class _Graph:
             raise ValueError(f"its convolution {layer.name} has a form that is unknown to the engine of the page")
         kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel)) * np.float32(scale)
         kernel = _sub_pixels(kernel, stride) if transposed else kernel
-        fields = {"kernel": self.tensor((id(layer), "kernel"), kernel), "places": self.scales[source] ** 2}
+        fields = {"kernel": self.tensor((id(layer), "kernel"), kernel)}
         if layer.use_bias:
             fields["bias"] = self.tensor((id(layer), "bias"), layer.bias)  # the engine repeats it for the sub-pixels
         number = self.add("conv", [source], maps=kernel.shape[-1], **fields)
