@@ -176,6 +176,34 @@ def export(model, form, out, results):
     click.echo(out)
 
 
+@main.command()
+@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where the page goes."
+)
+@click.option("--title", default="Enlarge your own photo", show_default=True, help="Heading of the page.")
+@results_option
+@plainly
+def demo(names, out, title, results):
+    """Write DIR/index.html, in which anyone enlarges pictures in the browser: no server, no upload, one file.
+
+    MODEL is a network that ships or a run; without any, all that ship. Between the two generators of a run, or a
+    network and the one that it was trained from, the reader walks with a slider.
+
+    \b
+    srnb demo --out site
+    srnb demo compact compact-gan sample --out site
+    """
+    from srnb.reports.web import choices, page
+
+    known = choices.shipped_names()
+    if not names and not known:
+        raise ValueError("srnb demo must be told a run, since no network ships. Received: no name")
+    entries = choices.of_shipped([name for name in names if name in known] if names else None)
+    entries += [choices.of_run(_run(name, results)) for name in names if name not in known]
+    click.echo(page.write(out, entries, title=title, lead="Drop a picture and see."))
+
+
 def _network(model, results):
     """Return the network that a user means: one that ships, a run's, or that of a weight file."""
     from srnb import models

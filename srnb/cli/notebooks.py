@@ -182,15 +182,20 @@ def _require_same(run, preset, overrides, backend):
 @main.command()
 @click.argument("name", metavar="RUN")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead, for a README.")
+@click.option("--try", "trial", is_flag=True, help="Let its readers enlarge pictures of their own, in the page.")
 @results_option
 @plainly
-def report(name, markdown, results):
+def report(name, markdown, trial, results):
     """Render RUN's report again, finished or not: results/RUN/report/index.html, one file that opens anywhere."""
     from srnb.reports import report
+    from srnb.reports.web import page
     from srnb.runner import chain
 
     run = chain.find(name, results=results)
-    click.echo(report.markdown(run) if markdown else report.render(run))
+    if markdown:
+        click.echo(report.markdown(run))
+    else:
+        click.echo(report.render(run, trial=page.trial(run, shipped=True) if trial else ""))
 
 
 @main.command()

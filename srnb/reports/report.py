@@ -28,8 +28,10 @@ COLUMNS = ("run", "status", "preset", "backend", "seconds")
 SCENES = 6  # photographs in the slider, so that the page stays fit for a mail
 
 
-def render(run):
+def render(run, *, trial=""):
     """Write report/index.html from what is in the run's folder, finished or not, and return its path.
+
+    trial: the part in which readers try the networks, as HTML of `web.page.trial`.
 
     A report exists for every state of a run: a file that cannot be read is named in the place of what it would show.
     Raises ValueError if run.json is damaged.
@@ -48,6 +50,7 @@ def render(run):
     charts = read("log.jsonl", _charts, run)
     notebooks, contents = [], [_entry("result", "Result")]
     contents += [_entry("pictures", "Before and after")] * bool(scenes) + [_entry("curves", "Training")] * bool(charts)
+    contents += [_entry("try-heading", "Try it on your own photo")] * bool(trial)
     contents.append(_entry("record", "How this run was made"))
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
@@ -64,6 +67,7 @@ def render(run):
         unreadable=unreadable,
         tables=tables,
         scenes=scenes,
+        trial=trial,
         charts=charts,
         steps=_steps(record),
         parameters=record.get("values"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from srnb import files, progress, runs
 from srnb.data import datasets
 from srnb.reports import report
+from srnb.reports.web import page
 from srnb.runner import kernel, preflight, presets
 
 
@@ -175,7 +176,7 @@ def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=Non
 def finish(run):
     """Render the report of a run whose notebooks are complete, and say that it is done, last of all."""
     run.update(status="complete", error=None, finished=runs.now())
-    path = report.render(run)
+    path = report.render(run, trial="" if run.read().get("variation") else page.trial(run))
     files.write_text(run.folder / "DONE", runs.now() + "\n")
     return path
 

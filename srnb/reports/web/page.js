@@ -24,7 +24,7 @@
     const { ends, scale, note } = network();
     part("blend").hidden = ends.length < 2;
     if (ends.length > 1) [part("first").textContent, part("second").textContent] = ends.map((end) => end.name);
-    part("share-value").textContent = `${part("share").value} % ${ends.at(-1).name}`;
+    part("share").setAttribute("aria-valuetext", `${part("share").value} % ${ends.at(-1).name}`);
     part("note").textContent = `Enlarges ${scale} times. ${note}`;
   }
 
@@ -155,6 +155,11 @@
     part("progress-text").textContent = `${job.name}: ${Math.floor(done * 100)} %${rest}`;
   }
 
+  // The network that enlarged a picture
+  function title({ network: { title, ends }, share }) {
+    return ends.length < 2 || share === 1 ? title : share === 0 ? `${title}, ${ends[0].name}` : `${title}, ${Math.round(share * 100)} % ${ends[1].name}`;
+  }
+
   function fileName(job) {
     return `${job.name.replace(/\.[^.]*$/, "") || "picture"}_x${job.network.scale}.png`;
   }
@@ -166,7 +171,7 @@
     part("before").replaceChildren(job.before);
     part("after").replaceChildren(job.after);
     part("stage").style.setProperty("--aspect", job.width / job.height);
-    part("right").textContent = job.network.title;
+    part("right").textContent = title(job);
     const facts = [`${job.width} × ${job.height} → ${job.width * job.network.scale} × ${job.height * job.network.scale}`];
     if (job.seconds && job.state === "done") facts.push(`${duration(job.seconds)}`, `${(job.blob.size / 1e6).toFixed(1)} MB`);
     if (job.reduction > 1) facts.push(`shown at 1/${job.reduction} of its size`);

@@ -9,41 +9,57 @@ from pathlib import Path
 import jinja2
 
 from srnb import files
-from srnb.reports.web import kernel
+from srnb.reports.web import choices, kernel
 
 FOLDER = Path(__file__).parent
-LARGEST = 4_000_000  # bytes of a page that its networks may take in a report, which must fit into a mail
+LARGEST = 4_000_000  # bytes that networks may take in a report, which must fit into a mail
 SOURCES = {"try-engine": "engine.js", "try-png": "png.js", "try-picture": "picture.js"}
 
 
-def section(networks, *, lead):
-    """Return the HTML in which readers try `networks`, each {"title", "note", "ends": {name: network}}.
+def section(entries, *, lead, heading="", largest=None):
+    """Return the HTML in which readers try networks: `entries` as of `choices`, the first is chosen.
 
-    A network with two ends gets a slider between them. Raises ValueError with the reason where one cannot run there.
+    An entry with two ends gets a slider between them. Raises ValueError, with the reason, where a network cannot run in
+    a page, or where all of them take more than `largest` bytes of it.
     """
-    entries, assets = [], {}
-    for number, entry in enumerate(networks):
+    packed, described = {}, []  # packed: weights -> id; networks that share an end share its bytes
+    for entry in entries:
         description, weights = _encoded(entry)
-        ends = []
-        for name, packed in zip(entry["ends"], weights, strict=True):
-            key = f"try-weights-{number}-{len(ends)}"
-            assets[key] = packed
-            ends.append({"name": name, "weights": key})
-        entries.append({**description, "title": entry["title"], "note": entry["note"], "ends": ends})
-    sources = {key: (FOLDER / name).read_text("utf-8") for key, name in SOURCES.items()}
+        ids = [packed.setdefault(end, f"try-weights-{len(packed)}") for end in weights]
+        ends = [{"name": name, "weights": id} for name, id in zip(entry["ends"], ids, strict=True)]
+        described.append({**description, "title": entry["title"], "note": entry["note"], "ends": ends})
+    size = sum(map(len, packed))
+    if largest and size > largest:
+        raise ValueError(f"the weights would take {size / 1e6:.1f} MB of the page, {largest / 1e6:.1f} MB at most")
+    sources = {id: (FOLDER / name).read_text("utf-8") for id, name in SOURCES.items()}
     kernels = {f"try-{Path(name).stem}": _packed((FOLDER / name).read_bytes()) for name in kernel.FILES}
     return _template("section.html.j2").render(
+        heading=heading,
         lead=lead,
-        networks=json.dumps(entries, separators=(",", ":")).replace("<", "\\u003c"),
-        assets=sources | kernels | assets,
+        networks=json.dumps(described, separators=(",", ":")).replace("<", "\\u003c"),
+        assets=sources | kernels | {id: text for text, id in packed.items()},
         style=(FOLDER / "style.css").read_text("utf-8"),
         script=(FOLDER / "page.js").read_text("utf-8"),
     )
 
 
-def write(folder, networks, *, title, lead, notes=()):
+def trial(run, *, shipped=False):
+    """Return the part of a report in which readers try the run's networks, or a sentence that says why they cannot.
+
+    shipped: with the networks that ship beside them.
+    """
+    heading = "Try it on your own photo"
+    try:
+        entries = [choices.of_run(run), *(choices.of_shipped() if shipped else [])]
+        lead = f"The networks of run {run.name} enlarge it here."
+        return section(entries, lead=lead, heading=heading, largest=LARGEST)
+    except (ValueError, OSError) as error:
+        return _template("absent.html.j2").render(heading=heading, reason=error)
+
+
+def write(folder, entries, *, title, lead, notes=()):
     """Write folder/index.html, a page of its own, and return its path."""
-    page = _template("page.html.j2").render(title=title, section=section(networks, lead=lead), notes=notes)
+    page = _template("page.html.j2").render(title=title, section=section(entries, lead=lead), notes=notes)
     path = Path(folder) / "index.html"
     files.write_text(path, page)
     return path

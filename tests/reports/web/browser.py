@@ -104,7 +104,6 @@ def opened(address, folder, *, size=(1440, 900), dark=False):
     for end in (*inner, to_browser[0], from_browser[1]):
         os.close(end)
     page = Page(from_browser[0], to_browser[1])
-    page.process = browser
     try:
         targets = page.call("Target.getTargets")["targetInfos"]
         tab = next(target["targetId"] for target in targets if target["type"] == "page")
@@ -118,6 +117,7 @@ def opened(address, folder, *, size=(1440, 900), dark=False):
         page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
         page.call("Page.navigate", url=address)
         page.wait("document.readyState === 'complete'")
+        page.folder = folder
         yield page
     finally:
         browser.terminate()

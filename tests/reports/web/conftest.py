@@ -37,3 +37,18 @@ def in_node(tmp_path):
         return values.reshape(report["height"], report["width"], 3), report
 
     return run
+
+
+@pytest.fixture
+def javascript():
+    """Return a function: expression over the page's scripts -> its value."""
+    if NODE is None:
+        pytest.skip("needs node")
+
+    def evaluate(expression):
+        script = Path(__file__).with_name("picture.mjs")
+        done = subprocess.run([NODE, script, kernel.FOLDER, expression], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return evaluate

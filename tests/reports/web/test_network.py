@@ -54,7 +54,7 @@ def check(in_node, model, lr, **options):
     wanted = keras.ops.convert_to_numpy(model(lr[None]))[0]
     result, report = in_node([model], lr, **options)
     assert result.shape == wanted.shape
-    assert abs(result - wanted).max() < 4e-4 * abs(wanted).max()  # kernels have 14 bits: 1e-4 of their largest value
+    assert abs(result - wanted).max() < 4e-4 * abs(wanted).max()  # kernels have 15 bits
     assert report["rising"] and report["last"] == pytest.approx(1)
     return report
 

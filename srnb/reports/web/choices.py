@@ -1,0 +1,51 @@
+"""The networks that a page offers: entries with title, note and one or two `ends`, name -> network."""
+
+import os
+
+
+def of_run(run):
+    """Return the entry of a run: its generator, or both of them, between which the reader can walk.
+
+    Raises FileNotFoundError or ValueError when there is none.
+    """
+    files = {stage: run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
+    files = {stage: file for stage, file in files.items() if file.is_file()}
+    if not files:
+        raise FileNotFoundError(f"a run must have trained a generator. Received: {run.folder}")
+    _quiet(run.read().get("backend"))
+    from srnb.evaluation import inference
+
+    ends = {stage: inference.load(file) for stage, file in files.items()}
+    return {"title": run.name, "note": "", "ends": ends}
+
+
+def shipped_names():
+    """Return the names of the networks that ship."""
+    _quiet(None)
+    from srnb.models import shipped
+
+    return shipped.names()
+
+
+def of_shipped(names=None):
+    """Return the entries of networks that ship, by default all: what was trained from another of them has it as an end.
+
+    Raises ValueError for a name that does not ship.
+    """
+    names = shipped_names() if names is None else list(names)
+    from srnb.models import shipped
+
+    cards, networks, entries = {name: shipped.card(name) for name in names}, {}, []
+    for name, card in cards.items():
+        start = card.get("start") if card.get("start") in cards else None
+        for end in filter(None, (start, name)):
+            networks.setdefault(end, shipped.load(end))
+        ends = {end: networks[end] for end in filter(None, (start, name))}
+        entries.append({"title": name, "note": card["summary"], "ends": ends})
+    return entries
+
+
+def _quiet(backend):
+    """Choose Keras' backend, where nothing has yet, and let it speak of errors only."""
+    os.environ.setdefault("KERAS_BACKEND", backend or "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

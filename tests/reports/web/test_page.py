@@ -1,0 +1,211 @@
+"""The page in a real browser gives what `srnb upscale` gives, and asks for nothing."""
+
+import re
+
+import browser
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data
+
+from srnb import models, runs
+from srnb.cli import main
+from srnb.evaluation import inference
+from srnb.reports import report
+from srnb.reports.web import choices, page
+
+pytestmark = pytest.mark.filterwarnings("ignore:interpolation needs")
+needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
+SAVE = "document.querySelector('.try .save')"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with two generators that are one network, unlike any fresh one."""
+    run = runs.Run(tmp_path_factory.mktemp("results") / "mine <b>")
+    spec = models.resolve("srresnet", blocks=2, width=16, skip="bilinear")
+    run.update(generator=spec, backend="tensorflow", notebooks={})
+    random = np.random.default_rng(0)
+    for stage in ("pretrained", "gan"):
+        model = models.build(spec)
+        for variable in model.variables:
+            if "variance" not in variable.path:
+                variable.assign(variable.numpy() + random.normal(0, 0.02, variable.shape))
+        models.save_weights(model, run.folder / "weights" / f"{stage}.weights.h5")
+    return run
+
+
+@pytest.fixture(scope="module")
+def site(run):
+    return page.write(run.folder / "site", [choices.of_run(run)], title="Try", lead="Lead.")
+
+
+@pytest.fixture(scope="module")
+def tab(site, tmp_path_factory):
+    if browser.CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser.opened(site.as_uri(), tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+def enlarged(tab, path, *, drop=False, share=None):
+    """Give a picture to the page and return the file that it offers, as (name, array)."""
+    if share is not None:
+        tab.evaluate(f"document.querySelector('.try .share').value = {share}")
+    before = tab.evaluate("document.querySelectorAll('.try .jobs li').length")
+    tab.drop(path) if drop else tab.choose(".try .file", path)
+    tab.wait(f"document.querySelectorAll('.try .jobs li').length === {before + 1}")
+    tab.wait("document.querySelector('.try .bar').hidden")
+    assert not tab.evaluate("document.querySelector('.try .message').textContent")
+    name = tab.evaluate(f"{SAVE}.download")
+    tab.evaluate(f"{SAVE}.click()")
+    target = tab.folder / name
+    tab.wait(f"'{name}'")
+    for _ in range(200):
+        if target.is_file() and not list(tab.folder.glob("*.crdownload")):
+            break
+        tab.evaluate("new Promise((resolve) => setTimeout(resolve, 50))")
+    with Image.open(target) as picture:
+        array = np.asarray(picture)
+    target.unlink()
+    return name, array
+
+
+def photograph(path, mode="RGB", **options):
+    picture = Image.fromarray(data.astronaut()[40:190, 150:380]).convert(mode)
+    if mode == "RGBA":
+        alpha = np.full((150, 230), 255, "uint8")
+        alpha[:60] = np.linspace(0, 255, 230).astype("uint8")
+        alpha[:, :50] = 0
+        picture.putalpha(Image.fromarray(alpha))
+    picture.save(path, **options)
+    return path
+
+
+def expected(network, path, tmp_path):
+    inference.upscale_file(network, path, tmp_path / "expected.png")
+    with Image.open(tmp_path / "expected.png") as picture:
+        return np.asarray(picture)
+
+
+def compare(result, wanted):
+    assert result.shape == wanted.shape
+    difference = abs(result.astype(int) - wanted)
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.005
+
+
+def test_a_dropped_file_becomes_that_of_srnb_upscale(tab, run, tmp_path):
+    path = photograph(tmp_path / "a photo.of mine.png")
+    name, result = enlarged(tab, path, drop=True)
+    assert name == "a photo.of mine_x4.png"
+    wanted = CliRunner().invoke(
+        main, ["upscale", str(path), "--model", str(run.folder), "--out", str(tmp_path / "out")], catch_exceptions=False
+    )
+    assert wanted.exit_code == 0, wanted.output
+    compare(result, np.asarray(Image.open(tmp_path / "out" / name)))
+    assert {address.partition(":")[0] for address in tab.requests()} <= {"file", "blob", "data"}
+    assert tab.problems() == []
+
+
+def test_blend_between_two_ends(tab, run, tmp_path):
+    ends = [inference.load(run.folder / "weights" / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
+    path = photograph(tmp_path / "b.png")
+    _, result = enlarged(tab, path, share=40)
+    compare(result, expected(models.interpolate(*ends, 0.4), path, tmp_path))
+    assert tab.evaluate("document.querySelector('.try .right').textContent") == "mine <b>, 40 % gan"
+    tab.evaluate("document.querySelector('.try .share').value = 100")
+
+
+def test_transparency_is_kept(tab, run, tmp_path):
+    path = photograph(tmp_path / "c.png", "RGBA")
+    _, result = enlarged(tab, path)
+    wanted = expected(inference.load(run.folder), path, tmp_path)
+    assert abs(result[..., 3].astype(int) - wanted[..., 3]).max() <= 1
+    compare(result[300:, 240:], wanted[300:, 240:])  # where nothing is transparent near by
+    seen = wanted[..., 3] > 128  # a canvas rounds colour times alpha
+    assert abs(result.astype(int) - wanted)[seen].max() <= 6
+
+
+def test_exif_orientation_is_applied(tab, run, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = photograph(tmp_path / "d.jpg", exif=exif, quality=95)
+    name, result = enlarged(tab, path)
+    assert name == "d_x4.png" and result.shape == (920, 600, 3)
+    wanted = expected(inference.load(run.folder), path, tmp_path)
+    assert np.mean(abs(result.astype(int) - wanted)) < 0.5  # decoders of JPEG differ by a level here and there
+
+
+def test_several_pictures_one_after_the_other_and_what_is_none(tab, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    tab.evaluate("document.querySelector('.try .message').textContent = ''")
+    paths = [photograph(tmp_path / "e.png"), tmp_path / "text.png", photograph(tmp_path / "f.png")]
+    before = tab.evaluate("document.querySelectorAll('.try .jobs a:not([hidden])').length")
+    tab.choose(".try .file", *paths)
+    tab.wait(f"document.querySelectorAll('.try .jobs a:not([hidden])').length === {before + 2}")
+    assert "text.png: this browser cannot read it" in tab.evaluate(
+        "document.querySelector('.try .message').textContent"
+    )
+
+
+def test_cancel_ends_the_work(tab, tmp_path):
+    Image.fromarray(np.tile(data.astronaut(), (3, 3, 1))).save(tmp_path / "large.png")
+    tab.choose(".try .file", tmp_path / "large.png")
+    tab.wait("document.querySelector('.try .progress').value > 0")
+    tab.evaluate("document.querySelector('.try .cancel').click()")
+    assert tab.evaluate("document.querySelector('.try .bar').hidden")
+    assert "large.png: cancelled" in tab.evaluate("document.querySelector('.try .message').textContent")
+    _, result = enlarged_after_cancel(tab, photograph(tmp_path / "g.png"))
+    assert result.shape == (600, 920, 3)
+
+
+def enlarged_after_cancel(tab, path):
+    tab.evaluate("document.querySelector('.try .message').textContent = ''")
+    return enlarged(tab, path)
+
+
+def test_what_is_too_large_is_said_before_the_work(tab, tmp_path):
+    Image.new("1", (23_000, 23_000)).save(tmp_path / "huge.png")
+    tab.choose(".try .file", tmp_path / "huge.png")
+    tab.wait("document.querySelector('.try .message').textContent.includes('huge.png')")
+    message = tab.evaluate("document.querySelector('.try .message').textContent")
+    assert re.search(r"it has 529 megapixels; on this device \d+ megapixels are possible", message)
+
+
+def test_report_lets_its_readers_try(run):
+    text = report.render(run, trial=page.trial(run)).read_text()
+    assert text.count('id="try-heading"') == 1 and 'href="#try-heading"' in text and "try-weights-1" in text
+    assert not re.search(r"url\((?!data:)|@import|fetch\(|import\(|https?://(?!www.w3.org)", page.trial(run))
+    assert "try-heading" not in report.render(run).read_text()
+
+
+def test_report_says_why_not(tmp_path):
+    run = runs.Run(tmp_path / "attentive")
+    spec = models.resolve("srresnet", blocks=1, width=16, attention="flexible_attention(pool=4)")
+    run.update(generator=spec)
+    models.save_weights(models.build(spec), run.folder / "weights" / "gan.weights.h5")
+    assert "Not possible with this run: attentive cannot run in a page: srresnet looks at the whole" in page.trial(run)
+    (run.folder / "weights" / "gan.weights.h5").unlink()
+    assert "a run must have trained a generator" in page.trial(run)
+
+
+def test_report_has_a_limit(run, monkeypatch):
+    monkeypatch.setattr(page, "LARGEST", 1000)
+    assert "MB of the page, 0.0 MB at most" in page.trial(run)
+
+
+def test_demo_is_a_page_of_its_own(run, tmp_path):
+    options = ["--results", str(run.folder.parent), "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, ["demo", run.name, *options], catch_exceptions=False)
+    assert done.output.strip() == str(tmp_path / "index.html"), done.output
+    text = (tmp_path / "index.html").read_text()
+    assert text.startswith("<!DOCTYPE html>") and '"title":"mine \\u003cb>"' in text
+    assert CliRunner().invoke(main, ["demo", "unknown", *options]).exit_code == 1
+
+
+def test_three_networks_of_the_shipped_size_stay_under_5_mb(tmp_path):
+    entries = []
+    for name in "abc":
+        entries.append({"title": name, "note": "", "ends": {name: models.build("compact", name=name)}})
+    assert page.write(tmp_path, entries, title="", lead="").stat().st_size < 5e6
