@@ -53,29 +53,29 @@ def bootstrap(table, *, reference="bicubic", level=0.95, samples=10000, seed=0):
 
 
 def findings(table, *, reference="bicubic", models=None):
-    """Return a sentence for each dataset and model: its mean difference from `reference` in every metric, in words.
+    """Return in words how far each model, or each of `models`, lies from `reference`: a line per model, by dataset.
 
-    It is written from the numbers of `table`, that of `tabulate`, and says on how many photographs a model is better.
+    Written from the numbers of `table`, that of `tabulate`: the mean difference in every metric, and on how many
+    photographs the model is better.
     """
-    sentences = []
-    differences = gains(table, reference=reference)
-    for (dataset, model), rows in differences.groupby(["dataset", "model"], sort=False):
-        parts = []
-        for metric, values in rows.groupby("metric", sort=False)["difference"]:
-            entry = METRICS[metric]
-            better = int((values > 0).sum() if entry.direction == "higher" else (values < 0).sum())
-            parts.append(f"{entry.name} {text(values.mean(), metric)} (better on {better})")
-        if models is None or model in models:
-            count = rows["image"].nunique()
-            photographs = f"{count} photograph{'s' if count != 1 else ''}"
-            sentences.append(f"{model} against {reference}, {photographs} of {dataset}: {', '.join(parts)}.")
-    return "\n".join(sentences)
+    lines, differences = [], gains(table, reference=reference)
+    for dataset, rows in differences.groupby("dataset", sort=False):
+        count = rows["image"].nunique()
+        lines.append(f"{dataset}, {count} photograph{'s' if count != 1 else ''}")
+        for model, own in rows.groupby("model", sort=False):
+            if models is None or model in models:
+                parts = [_finding(metric, values) for metric, values in own.groupby("metric", sort=False)["difference"]]
+                lines.append(f"  {model} against {reference}: {', '.join(parts)}")
+    return "\n".join(lines)
 
 
-def text(difference, metric):
-    """Return a difference with its sign and unit: to a hundredth of a decibel, otherwise to four digits."""
+def _finding(metric, differences):
     entry = METRICS[metric]
-    return f"{difference:+.{2 if entry.unit == 'dB' else 4}f} {entry.unit}".strip()
+    digits = 2 if entry.unit == "dB" else 4
+    mean = round(differences.mean(), digits)
+    text = f"{mean:+.{digits}f}" if mean else f"{0:.{digits}f}"
+    better = int((differences > 0).sum() if entry.direction == "higher" else (differences < 0).sum())
+    return f"{entry.name} {text} {entry.unit}".strip() + f" (better on {better})"
 
 
 def verdicts(differences):

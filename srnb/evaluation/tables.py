@@ -67,7 +67,7 @@ def by_image(table, metric, *, reference="bicubic"):
     rows = table[table["metric"] == metric]
     values = rows.pivot(index="image", columns="model", values="value")[rows["model"].unique()]
     difference = values.iloc[:, -1] - values[reference]
-    values = values.rename_axis(columns=None).assign(difference=difference)
+    values = values.rename_axis(index=None, columns=None).assign(difference=difference)
     return values.sort_values("difference", ascending=METRICS[metric].direction == "lower")
 
 

@@ -196,9 +196,10 @@ def curves(log, *, stage, reference=None):
     measured = [name for name in log if name.startswith("validation_")]
     plain = ("stage", "step", "learning_rate", "images_per_second", "real_logit", "fake_logit", "notice", *measured)
     terms = [name for name in log if name not in plain]
-    columns = max(len(terms), len(measured), 2)
-    figure, axes = new(3.2 * columns, 4.2 if measured else 2.2, 2 if measured else 1, columns, squeeze=False)
-    for axis, name in zip(axes[0], terms, strict=False):
+    columns = min(max(len(terms), len(measured), 2), 4)
+    rows = -(-len(terms) // columns) + bool(measured)
+    figure, axes = new(3.2 * columns, 2.2 * rows, rows, columns, squeeze=False)
+    for axis, name in zip(axes.flat, terms, strict=False):
         axis.plot(log["step"], log[name], color=COLOURS[0])
         axis.set_title(name.replace("_", " "), fontsize=9)
     for axis, name in zip(axes[-1], measured, strict=False):

@@ -62,6 +62,8 @@ def test_findings_are_written_from_the_numbers():
     table = table_of({"bicubic": [1.0, 2.0, 3.0], "mixed": [0.75, 2.5, 3.5], "other": [0.0, 0.0, 0.0]})
     table = pd.concat([table, table.assign(metric="lpips_alex")])
     assert evaluation.findings(table, models=["mixed"]) == (
-        "mixed against bicubic, 3 photographs of set: PSNR Y +0.25 dB (better on 2), LPIPS alex +0.2500 (better on 1)."
+        "set, 3 photographs\n  mixed against bicubic: PSNR Y +0.25 dB (better on 2), LPIPS alex +0.2500 (better on 1)"
     )
-    assert evaluation.findings(table, reference="mixed").count("\n") == 1
+    assert evaluation.findings(table, reference="mixed").count("\n") == 2
+    nothing = table_of({"bicubic": [1.0], "same": [1.0 - 1e-9]})
+    assert evaluation.findings(nothing) == "set, 1 photograph\n  same against bicubic: PSNR Y 0.00 dB (better on 0)"
