@@ -22,6 +22,13 @@ PACKAGES = (
     *("papermill", "nbclient", "ipykernel"),
 )
 
+FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, or missing
+    **dict.fromkeys(("status", "started", "finished", "preset", "backend", "device", "notebook_folder", "base"), str),
+    **dict.fromkeys(("notebooks", "values", "parameters", "grid", "error", "git", "machine", "versions", "data"), dict),
+    **dict.fromkeys(("seconds", "peak_memory_gib"), int | float),
+}
+NUMBERS = ("model", "dataset", "image", "metric", "protocol", "value")  # columns of metrics.csv, beside "run"
+
 
 class Run:
     """A run's folder; it is made when something is first written."""
@@ -50,14 +57,25 @@ class Run:
         return self._made("figures")
 
     def read(self):
-        """Return run.json as a dict, empty if there is none yet. Raises ValueError if it is damaged."""
+        """Return run.json as a dict, empty if there is none yet. Raises ValueError if it is damaged or foreign."""
         path = self.folder / "run.json"
         try:
-            return json.loads(path.read_text("utf-8"))
+            record = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"run.json must be JSON. Received: {path} ({error})") from None
+        if not isinstance(record, dict):
+            raise ValueError(f"run.json must be an object. Received: {path}, {type(record).__name__}")
+        for name, kind in FIELDS.items():
+            if not isinstance(record.get(name), kind | None):
+                kind = getattr(kind, "__name__", kind)
+                raise ValueError(f"{name} in run.json must be {kind}. Received: {path}, {record[name]!r:.80}")
+        steps = {**(record.get("notebooks") or {}), "grid": record.get("grid") or {"status": ""}}
+        for name, state in steps.items():
+            if not isinstance(state, dict) or not isinstance(state.get("status"), str):
+                raise ValueError(f"a step in run.json must have a status. Received: {path}, {name}: {state!r:.80}")
+        return record
 
     def update(self, **fields):
         """Set top-level fields of run.json and keep the others."""
@@ -80,8 +98,21 @@ class Run:
         files.write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
     def metrics(self):
-        """Return metrics.csv: run, model, dataset, image, metric, protocol, value. Raises FileNotFoundError."""
-        return pd.read_csv(self.folder / "metrics.csv", dtype={"image": str})
+        """Return metrics.csv: run, model, dataset, image, metric, protocol, value.
+
+        Raises FileNotFoundError, or ValueError if it is damaged.
+        """
+        path = self.folder / "metrics.csv"
+        try:
+            table = pd.read_csv(path, dtype=dict.fromkeys(NUMBERS[:-1], str) | {"value": float})
+        except ValueError as error:  # of pandas, too
+            raise ValueError(f"metrics.csv must be a table. Received: {path} ({error})") from None
+        if table.empty or not set(NUMBERS) <= set(table):
+            raise ValueError(
+                f"metrics.csv must have rows and columns {', '.join(NUMBERS)}. "
+                f"Received: {path}, {len(table)} rows, {', '.join(map(repr, table))}"
+            )
+        return table
 
     def write_metrics(self, frame):
         """Write a tidy table of metrics, with the run's name as first column."""
@@ -98,8 +129,17 @@ class Run:
         path = self.folder / "log.jsonl"
         if not path.is_file():
             return []
-        lines = path.read_text("utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline is a line cut short by a kill
+        records = []
+        # what follows the last newline is a line cut short by a kill
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+            try:
+                record = json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError):
+                record = None
+            if not isinstance(record, dict) or not isinstance(record.get("step", 0), int):
+                raise ValueError(f"a log's lines must be records. Received: {path}, line {number}: {line[:80]!r}")
+            records.append(record)
+        return records
 
 
 def running_name(copy):
@@ -158,9 +198,24 @@ def machine():
 
 
 def find(results):
-    """Return the runs under a results folder, oldest first."""
-    found = [Run(path.parent) for path in Path(results).glob("*/run.json")]
-    return sorted(found, key=lambda run: (run.read().get("started", ""), run.name))
+    """Return the runs under a results folder, oldest first. Those whose record is damaged are left to `damaged`."""
+    return _survey(results)[0]
+
+
+def damaged(results):
+    """Return name -> reason for those runs under a results folder whose run.json cannot be read."""
+    return _survey(results)[1]
+
+
+def _survey(results):
+    readable, reasons = [], {}
+    for path in sorted(Path(results).glob("*/run.json")):
+        run = Run(path.parent)
+        try:
+            readable.append((run.read().get("started") or "", run.name, run))
+        except (ValueError, OSError) as error:
+            reasons[run.name] = str(error)
+    return [run for *_, run in sorted(readable, key=lambda entry: entry[:2])], reasons
 
 
 def _output(*command):

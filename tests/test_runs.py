@@ -55,6 +55,44 @@ def test_damaged_record(run):
         run.read()
 
 
+FOREIGN = [
+    "",
+    "[]",
+    "7",
+    "\x00",
+    '{"notebooks": []}',
+    '{"notebooks": {"a": 3}}',
+    '{"grid": {}, "seconds": "x"}',
+    "[" * 9999,
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_foreign_record_is_refused_and_named(run, text):
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=r"run\.json .*must|must .*run\.json"):
+        run.read()
+    assert runs.find(run.folder.parent) == [] and list(runs.damaged(run.folder.parent)) == ["first"]
+
+
+@pytest.mark.parametrize("line", [b"no json", b"\xff", b"[1]", b'{"step": "x"}'])
+def test_a_foreign_line_of_a_log_is_named(run, line):
+    run.log({"stage": "gan", "step": 1})
+    with open(run.folder / "log.jsonl", "ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(ValueError, match=r"log\.jsonl, line 2"):
+        run.read_log()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"model,dataset,image,metric,protocol,value\n"])
+def test_foreign_metrics_are_refused(run, content):
+    run.update(seed=1)
+    (run.folder / "metrics.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"metrics\.csv must"):
+        run.metrics()
+
+
 def test_log_survives_a_cut_line_and_is_cut_back(run):
     for step in (50, 100, 150):
         run.log({"stage": "pretrain", "step": step, "pixel": np.float32(1 / step)})

@@ -203,7 +203,11 @@ def report(name, markdown, trial, results):
 @plainly
 def runs(results):
     """Show all runs side by side, and rebuild results/runs.csv and results/index.html."""
+    from srnb import runs as known
+
     _echo_runs(results)
+    for reason in known.damaged(results).values():
+        click.echo(f"damaged: {reason}", err=True)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

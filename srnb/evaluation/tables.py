@@ -102,7 +102,10 @@ def undominated(points):
 
 
 def collect(results):
-    """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv."""
+    """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv.
+
+    A run with a damaged record has a row that says so; damaged numbers are left out and named in its status.
+    """
     rows = []
     for run in runs.find(results):
         record = run.read()
@@ -118,8 +121,12 @@ def collect(results):
             "commit": (record.get("git") or {}).get("commit"),
         }
         if (run.folder / "metrics.csv").is_file():
-            row |= {" ".join(key): value for key, value in summary(run.metrics()).stack().dropna().items()}
+            try:
+                row |= {" ".join(key): value for key, value in summary(run.metrics()).stack().dropna().items()}
+            except ValueError:
+                row["status"] += ", metrics.csv damaged"
         rows.append(row)
+    rows += [{"run": name, "status": "damaged"} for name in runs.damaged(results)]
     frame = pd.DataFrame(rows)
     files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
     return frame

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -63,15 +64,15 @@ def render(run, *, trial=""):
         style=_style(),
         run=run,
         record=record,
-        facts=_facts(record),
+        facts=read("run.json", _facts, record),
         unreadable=unreadable,
         tables=tables,
         scenes=scenes,
         trial=trial,
         charts=charts,
-        steps=_steps(record),
+        steps=read("run.json", _steps, record),
         parameters=record.get("values"),
-        environment=_environment(record),
+        environment=read("run.json", _environment, record, otherwise={}),
         notebooks=notebooks,
         contents=contents,
     )
@@ -99,7 +100,9 @@ def index(results):
 
 def _row(folder, row):
     """Return what the table of all runs shows of one: its last generator on its first set, against bicubic."""
-    means, table = {}, summary(runs.Run(folder))
+    means, table = {}, None
+    with suppress(ValueError):  # the status says that its numbers are damaged
+        table = summary(runs.Run(folder))
     if table is not None:
         table = table.loc[table.index.get_level_values("dataset")[0]]
         model = "gan" if "gan" in table.index else table.index[-1]

@@ -162,3 +162,17 @@ def test_cache_is_shown_and_cleaned(tmp_path, monkeypatch):
     assert "in 0 files" in srnb("data", "clean", "--older-than", 0, "--yes", *results).output
     assert "in 2 files" in srnb("data", "clean", "--older-than", 0, "--finished", "--yes", *results).output
     assert not list(shards.pool().iterdir())
+
+
+def test_a_damaged_run_does_not_hide_the_others(begun):
+    results = begun.folder.parent
+    for name, file in {"foreign": "run.json", "numbers": "metrics.csv"}.items():
+        runs.Run(results / name).update(status="failed", notebooks={})
+        (results / name / file).write_text("no such thing")
+    listed = srnb("runs", "--results", results)
+    assert listed.exit_code == 0 and "mine" in listed.output and "failed, metrics.csv damaged" in listed.output
+    assert f"damaged: run.json must be JSON. Received: {results / 'foreign' / 'run.json'}" in listed.output
+    assert "mine" in (results / "index.html").read_text()
+    for command in (["report", "foreign"], ["run", "--resume", "foreign"], ["report", "numbers", "--markdown"]):
+        result = srnb(*command, "--results", results)
+        assert result.exit_code == 1 and " must " in result.output
