@@ -126,7 +126,9 @@ def _used(results, *, unfinished=False):
     """Return {index of shards: names of the runs that use it}; unfinished: only of runs that are not done."""
     from srnb import runs
 
-    used = {}
+    used, damaged = {}, runs.damaged(results)
+    if damaged:
+        raise ValueError("every run must say which photographs it needs. " + "; ".join(damaged.values()))
     for run in runs.find(results):
         if unfinished and run.is_done:
             continue

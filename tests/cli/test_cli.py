@@ -173,6 +173,11 @@ def test_a_damaged_run_does_not_hide_the_others(begun):
     assert listed.exit_code == 0 and "mine" in listed.output and "failed, metrics.csv damaged" in listed.output
     assert f"damaged: run.json must be JSON. Received: {results / 'foreign' / 'run.json'}" in listed.output
     assert "mine" in (results / "index.html").read_text()
-    for command in (["report", "foreign"], ["run", "--resume", "foreign"], ["report", "numbers", "--markdown"]):
+    for command in (
+        ["data", "clean", "--yes"],
+        ["report", "foreign"],
+        ["run", "--resume", "foreign"],
+        ["report", "numbers", "--markdown"],
+    ):
         result = srnb(*command, "--results", results)
         assert result.exit_code == 1 and " must " in result.output
