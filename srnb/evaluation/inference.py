@@ -10,17 +10,23 @@ from scipy import ndimage
 from srnb import backend, models, runs
 from srnb.data import images, png, resize
 from srnb.evaluation.metrics import grey as to_grey
+from srnb.models import shipped
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
 LARGE = 192**2  # LR pixels from which on a network is compiled for one picture: it then keeps fewer maps in memory
 
 
 def load(path):
-    """Return the generator of a run: `path` is one of its weight files, or its folder, and then the newest stage's.
+    """Return a generator: the name of one that ships, a run's folder (its newest stage), or a weight file.
 
-    Raises FileNotFoundError or ValueError when there is no such network.
+    A weight file is one of a run, or what others have published for PyTorch: .pth, .pt. Raises FileNotFoundError or
+    ValueError when there is no such network.
     """
+    if str(path) in shipped.names():
+        return shipped.load(str(path))
     path = Path(path)
+    if path.suffix in (".pth", ".pt"):
+        return models.from_published(path)[0]
     if path.is_dir():
         found = [path / "weights" / f"{stage}.weights.h5" for stage in ("gan", "pretrained")]
         found = [file for file in found if file.is_file()]

@@ -4,7 +4,7 @@ from srnb.models.graph import cost, describe, receptive_field
 from srnb.models.parser import build
 from srnb.models.published import from_published, load_published
 from srnb.models.spec import from_parameters, read, resolve
-from srnb.models.weights import interpolate, load_weights, save_weights
+from srnb.models.weights import interpolate, load_weights, save_weights, transfer
 
 __all__ = [
     "build",
@@ -19,4 +19,5 @@ __all__ = [
     "receptive_field",
     "resolve",
     "save_weights",
+    "transfer",
 ]

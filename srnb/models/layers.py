@@ -132,6 +132,13 @@ class SpectralNormalization(keras.layers.Wrapper):
             left = self._step(left, ops.convert_to_tensor(self._matrix()))
         return left
 
+    def follow(self, iterations=30):
+        """Bring the vector to the kernel as it is now, where weights were not trained but computed."""
+        left, matrix = self._start(self.left.shape, "float32"), ops.cast(self._matrix(), "float32")
+        for _ in range(iterations):
+            left = self._step(left, matrix)
+        self.left.assign(left)
+
     def _step(self, left, matrix):
         return _unit(ops.matmul(matrix, _unit(ops.matmul(left, matrix))))
 

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from srnb import files
+from srnb.models.layers import SpectralNormalization
 
 RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
 
@@ -22,8 +23,12 @@ def variables(model):
         if isinstance(layer, keras.Model):
             found.update({f"{layer.name}/{name}": variable for name, variable in variables(layer).items()})
         else:
+            wrapped = layer.layer.variables if isinstance(layer, SpectralNormalization) else []
             for variable in layer.variables:
-                found[f"{layer.name}/{variable.path.partition('/')[2]}"] = variable
+                inside = variable.path.partition("/")[2]
+                if any(variable is inner for inner in wrapped):  # in a copy its path does not begin with the wrapper
+                    inside = f"{layer.layer.name}/{variable.name}"
+                found[f"{layer.name}/{inside}"] = variable
     if len(found) != len(model.variables):
         raise ValueError(
             f"the variables of {model.name} must have names of their own. Received: {len(found)} names for "
@@ -92,7 +97,26 @@ def interpolate(a, b, alpha):
     for name, variable in variables(blend).items():
         ends = {0: first[name], 1: second[name]}
         variable.assign(ends[alpha] if alpha in ends else (1 - alpha) * first[name] + alpha * second[name])
+    if alpha not in (0, 1):  # a mean of unit vectors is none, and its kernel has another
+        for layer in blend._flatten_layers():
+            if isinstance(layer, SpectralNormalization):
+                layer.follow()
     return blend
+
+
+def transfer(model, source):
+    """Load into `model` every weight of the network `source` that has its name and shape; name the others.
+
+    So a network starts from one of another scale, tail or depth. Returns the names of the weights of `model` that stay
+    as they were. Raises ValueError if none fits.
+    """
+    ours, theirs = variables(model), variables(source)
+    fitting = [name for name in ours if name in theirs and ours[name].shape == theirs[name].shape]
+    if not fitting:
+        raise ValueError(f"{model.name} must share weights with the network it starts from. Received: {source.name}")
+    for name in fitting:
+        ours[name].assign(theirs[name])
+    return [name for name in ours if name not in fitting]
 
 
 def differences(expected, received):

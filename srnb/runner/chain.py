@@ -47,6 +47,8 @@ def settle(values, paths, *, results):
             datasets.photographs(name)
     preflight.batches(read)
     settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
+    if read.get("warm_start"):
+        settled["warm_start"] = network(read["warm_start"], results=results)
     if read.get("start_from"):
         settled["start_from"] = str(find(read["start_from"], results=results).folder)
     return settled
@@ -59,6 +61,15 @@ def find(name, *, results):
             return runs.Run(folder)
     names = [run.name for run in runs.find(results)]
     raise FileNotFoundError(f"a run must be one of {', '.join(names) or 'none yet'}, or a folder. Received: {name}")
+
+
+def network(name, *, results):
+    """Return the network of a name as a notebook can load it: one that ships, a weight file, or a run's folder."""
+    if (files.ROOT / "srnb" / "weights" / name / "card.json").is_file():
+        return name
+    if Path(name).expanduser().is_file():
+        return str(Path(name).expanduser().absolute())
+    return str(find(name, results=results).folder)
 
 
 def effective(notebooks, values):

@@ -105,3 +105,31 @@ def test_a_spec_and_its_weights_are_the_whole_network(network, tmp_path):
     models.load_weights(again, tmp_path / "g.safetensors")
     picture = np.random.default_rng(0).random((1, 5, 5, 3), dtype=np.float32)
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(model(picture)) for model in (network, again)))
+
+
+def test_a_network_starts_from_one_of_another_scale():
+    small = {"width": 4, "blocks": 1}
+    source, model = models.build("compact", scale=4, **small), models.build("compact", scale=2, **small)
+    tail = {name: variable.numpy() for name, variable in weights.variables(model).items()}
+    anew = models.transfer(model, source)
+    assert anew == ["conv_3/kernel", "conv_3/bias"]  # 4 x 4 sub-pixels there, 2 x 2 here
+    theirs = weights.variables(source)
+    for name, variable in weights.variables(model).items():
+        np.testing.assert_array_equal(variable.numpy(), tail[name] if name in anew else theirs[name].numpy())
+    assert models.transfer(models.build("compact", scale=4, **small), source) == []
+    with pytest.raises(ValueError, match="must share weights with the network it starts from"):
+        models.transfer(models.build({"body": "k1n3s1"}), source)
+
+
+def test_a_blend_is_normalised_by_its_own_largest_singular_value():
+    spec = {"body": "k3n8s1(spectral=true) attention(spectral=true)"}
+    a, b = models.build(spec), models.build(spec)
+    for name, variable in weights.variables(b).items():
+        original = weights.variables(a)[name].numpy()
+        variable.assign(-original if name == "conv/left" else original)  # the other sign of the same vector
+    blend = models.interpolate(a, b, 0.5)
+    layer = blend.get_layer("conv")
+    kernel = layer.layer.kernel.numpy().reshape(-1, 8)
+    left = layer.left.numpy()
+    np.testing.assert_allclose(np.linalg.norm(left), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(left @ kernel), np.linalg.norm(kernel, 2), rtol=1e-3)
