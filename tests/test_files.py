@@ -1,6 +1,8 @@
 """A file is there whole or not at all: after an error, on a full disk, after a kill."""
 
 import os
+import signal
+import sys
 import time
 
 import pytest
@@ -40,6 +42,38 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
             (temporary / content).touch()
     assert os.listdir(tmp_path) == ["model"]
     assert os.listdir(tmp_path / "model") == ["2"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a moment without the folder")
+def test_a_folder_is_there_whenever_its_writer_is_killed(tmp_path):
+    def write():
+        with files.whole(tmp_path / "model") as temporary:
+            temporary.mkdir()
+            for number in range(100):
+                (temporary / f"{number}").touch()
+
+    write()
+    for moment in range(10):
+        pid = os.fork()
+        if not pid:
+            while True:
+                write()
+        end, seen = time.monotonic() + 0.05 + 0.011 * moment, []
+        while time.monotonic() < end:
+            seen.append((tmp_path / "model").is_dir())
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert seen and all(seen)
+        assert len(os.listdir(tmp_path / "model")) == 100
+
+
+def test_a_folder_takes_its_place_where_two_cannot_be_swapped_at_one_stroke(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "other")
+    for content in ("1", "2"):
+        with files.whole(tmp_path / "model") as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["2"]
 
 
 def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path):
