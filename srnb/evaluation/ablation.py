@@ -46,11 +46,14 @@ def measured(compared, *, metrics):
     """Return what runs, label -> run, measured on their held-out photographs: metrics.csv with labels for names.
 
     Of interpolated networks nothing is kept, bicubic is there once, and a pretrained generator only with the run that
-    trained it.
+    trained it. Raises ValueError for a metric that a run has not measured.
     """
     tables = []
     for number, (label, run) in enumerate(compared.items()):
         table = run.metrics()
+        if missing := [metric for metric in metrics if metric not in set(table["metric"])]:
+            known = ", ".join(table["metric"].unique())
+            raise ValueError(f"metrics must be among those of {label}: {known}. Received: {', '.join(missing)}")
         table = table[(table["dataset"] == table["dataset"].iloc[0]) & table["metric"].isin(metrics)]
         own = not run.read().get("values", {}).get("start_from")
         models = ["bicubic"] * (number == 0) + ["pretrained"] * own + ["gan"]
@@ -59,11 +62,14 @@ def measured(compared, *, metrics):
 
 
 def stages(table, *, reference):
-    """Return stage -> rows of `measured` with the runs for models, for the stages that the run `reference` has."""
+    """Return stage -> rows of `measured` with the runs for models, where there is something to hold against `reference`.
+
+    These are the stages that this run has, and another one too.
+    """
     return {
         stage: rows.assign(model=rows["run"])
         for stage, rows in table[table["model"] != "bicubic"].groupby("model", sort=False)
-        if reference in set(rows["run"])
+        if reference in set(rows["run"]) and rows["run"].nunique() > 1
     }
 
 

@@ -59,8 +59,7 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
     scale, never resampled. Raises ValueError when the files of a pair do not fit together.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
-    stems = Counter(hr.stem for hr, _ in pairs)
-    names = {hr: hr.stem if stems[hr.stem] == 1 else f"{hr.parent.name}/{hr.name}" for hr, _ in pairs}
+    names = _names([hr for hr, _ in pairs])
     models = {"bicubic": partial(bicubic, scale=scale), **dict(models)}
     for number, (hr_path, lr_path) in enumerate(pairs):
         hr = resize.crop_to_multiple(images.read(hr_path), scale)
@@ -74,7 +73,7 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
                 f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
             )
         grey = any(images.kind(path)[0] for path in (hr_path, lr_path) if path)
-        scene = Scene(names[hr_path], lr, hr, grey)
+        scene = Scene(names[number], lr, hr, grey)
         for name, model in models.items():
             scene.upscale(name, model)
         yield scene
@@ -83,6 +82,14 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
 def bicubic(lr, scale):
     """Return `lr` enlarged by MATLAB's bicubic in 8 bit, the baseline of every table."""
     return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
+
+
+def _names(paths):
+    """Return a name for each photograph that is its own and can be that of a file: the stem where that is enough."""
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else f"{path.name} ({path.parent.name})" for path in paths]
+    repeated = Counter(names)
+    return [name if repeated[name] == 1 else f"{name} {number}" for number, name in enumerate(names, start=1)]
 
 
 def _method(model):

@@ -86,6 +86,9 @@ def test_stages_are_compared_with_their_like(base):
     }
     assert evaluation.bootstrap(stages["gan"], reference="sample")["difference"].tolist() == [-1, 1, -1, 1]
     assert "pretrained" not in evaluation.stages(table, reference="elsewhere")
+    assert evaluation.stages(table[table["run"] == "sample"], reference="sample") == {}
+    with pytest.raises(ValueError, match=r"those of sample: psnr_y.*Received: psnr"):
+        evaluation.measured({"sample": base}, metrics=["psnr_y", "psnr"])
     assert evaluation.finals(table).groupby("model")["value"].mean().to_dict() == {
         "elsewhere": 18.5,
         "mse": 20.5,

@@ -17,8 +17,18 @@ def test_photographs_of_one_name_stay_two(photographs, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photograph0.png"
     twin.write_bytes(photographs[1][0].read_bytes())
-    names = [scene.image for scene in evaluation.upscale_pairs({}, [*photographs[:2], (twin, None)], scale=4)]
-    assert names == [f"{tmp_path.name}/photograph0.png", "photograph1", "other/photograph0.png"]
+    third = tmp_path / "below" / "other" / "photograph0.png"
+    third.parent.mkdir(parents=True)
+    third.write_bytes(twin.read_bytes())
+    pairs = [*photographs[:2], (twin, None), (third, None)]
+    names = [scene.image for scene in evaluation.upscale_pairs({}, pairs, scale=4)]
+    assert names == [
+        f"photograph0.png ({tmp_path.name})",
+        "photograph1",
+        "photograph0.png (other) 3",
+        "photograph0.png (other) 4",
+    ]
+    assert all("/" not in name for name in names)  # they name files of the run
 
 
 def test_held_out_scenes_are_those_of_the_run_made_small_as_it_says(photographs):
