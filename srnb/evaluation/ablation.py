@@ -62,9 +62,9 @@ def measured(compared, *, metrics):
 
 
 def stages(table, *, reference):
-    """Return stage -> rows of `measured` with the runs for models, where there is something to hold against `reference`.
+    """Return stage -> rows of `measured` with the runs for models, where there is something to compare.
 
-    These are the stages that this run has, and another one too.
+    These are the stages that the run `reference` has, and another one too.
     """
     return {
         stage: rows.assign(model=rows["run"])
