@@ -1,5 +1,6 @@
 """A file is there whole or not at all: after an error, on a full disk, after a kill."""
 
+import itertools
 import os
 import signal
 import sys
@@ -45,26 +46,36 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a moment without the folder")
-def test_a_folder_is_there_whenever_its_writer_is_killed(tmp_path):
-    def write():
+def test_a_folder_is_there_wherever_its_writer_is_killed(tmp_path):
+    """The writer dies before its first change to the file system, its second, and so on, until it comes to its end."""
+
+    def write(content):
         with files.whole(tmp_path / "model") as temporary:
             temporary.mkdir()
-            for number in range(100):
-                (temporary / f"{number}").touch()
+            for number in range(3):
+                (temporary / f"{number}").write_text(content)
 
-    write()
-    for moment in range(10):
+    def die_at(number):
+        changes = itertools.count()
+
+        def hook(event, arguments):
+            if event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") and next(changes) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+
+    write("earlier")
+    killed = 0
+    for number in range(30):
         pid = os.fork()
         if not pid:
-            while True:
-                write()
-        end, seen = time.monotonic() + 0.05 + 0.011 * moment, []
-        while time.monotonic() < end:
-            seen.append((tmp_path / "model").is_dir())
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        assert seen and all(seen)
-        assert len(os.listdir(tmp_path / "model")) == 100
+            die_at(number)
+            write("later")
+            os._exit(0)
+        killed += os.waitpid(pid, 0)[1] == signal.SIGKILL
+        contents = {file.name: file.read_text() for file in (tmp_path / "model").iterdir()}
+        assert contents.keys() == {"0", "1", "2"} and len(set(contents.values())) == 1, number
+    assert 4 < killed < 30
 
 
 def test_a_folder_takes_its_place_where_two_cannot_be_swapped_at_one_stroke(tmp_path, monkeypatch):
