@@ -32,7 +32,7 @@ WITHIN = {
     "training": ["trainer", "objectives", "optimizers", "checkpoints", "symptoms"],
     "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
-    "runner": ["grid", "lock", "slurm", "chain", "preflight", "kernel", "presets"],
+    "runner": ["states", "jobs", "grid", "screen", "lock", "slurm", "chain", "preflight", "kernel", "presets"],
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,16 @@ workers_option = click.option(
     show_default=True,
     help="Grid runs side by side, each with its share of the cores and a GPU of its own if there are any.",
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="NAME",
+    help="Submit the runs to Slurm, --workers of them at a time, with the settings of this site: `slurm`, or "
+    "~/.config/srnb/clusters/NAME.yaml.",
+)
+sbatch_option = click.option(
+    "-o", "extra", multiple=True, metavar="KEY=VALUE", help="With --cluster: an option of sbatch, --KEY=VALUE."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="With --cluster: print what would be submitted.")
 folder_option = click.option(
     "--notebooks",
     "folder",
@@ -50,13 +61,33 @@ folder_option = click.option(
 @click.option("--take-over", is_flag=True, help="With --resume: the process on another host that was at it is gone.")
 @backend_option
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
-@click.option("--no-grid", is_flag=True, help="Run no variations.")
+@click.option("--no-grid", is_flag=True, help="Run no variations; with --resume, stop before them.")
 @workers_option
 @timeout_option
+@cluster_option
+@sbatch_option
+@dry_run_option
 @results_option
 @folder_option
 @plainly
-def run(names, preset, overrides, name, resume, take_over, backend, grid, no_grid, workers, timeout, results, folder):
+def run(
+    names,
+    preset,
+    overrides,
+    name,
+    resume,
+    take_over,
+    backend,
+    grid,
+    no_grid,
+    workers,
+    timeout,
+    cluster,
+    extra,
+    dry_run,
+    results,
+    folder,
+):
     """Run notebooks in order, headless, and render their report.
 
     NOTEBOOK is a number, as in `srnb run 01 02`; without any, all of them run. Every run has a folder of its own,
@@ -75,26 +106,36 @@ def run(names, preset, overrides, name, resume, take_over, backend, grid, no_gri
     srnb run -p dataset_folder ~/photographs --run mine
     srnb run --resume mine
     srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
+    srnb run --preset srgan --cluster slurm -o partition=gpu -o gres=gpu:1 -o time=24:00:00 --workers 4
     """
-    from srnb.runner import chain
+    from srnb.runner import chain, jobs
     from srnb.runner import grid as grids
 
+    _require_cluster(cluster, extra, dry_run)
     if resume:
-        if names or name or grid or no_grid:
+        if names or name or grid:
             raise ValueError("--resume must stand without notebooks, --run and --grid: the run knows its own")
         begun = chain.find(resume, results=results)
         _require_same(begun, preset, overrides, backend)
     elif take_over:
         raise ValueError("--take-over must come with --resume")
     else:
-        begun = _begun(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
+        asked = _asked(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
+        if dry_run:
+            planned = jobs.stages(Path(results).absolute() / asked.pop("name"), asked["variations"])
+            return _submit(planned, cluster, extra, workers, timeout, dry_run)
+        begun = chain.begin(chain.new_folder(results, asked.pop("name")), **asked)
+    if cluster and not begun.is_done:
+        return _submit(jobs.stages_of(begun), cluster, extra, workers, timeout, dry_run)
     if begun.is_done:
         click.echo(f"{begun.name} is done already")
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
-        with _failing(begun):
-            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo, take_over=take_over)
-    _conclude(begun)
+        with jobs.attempt(begun, echo=click.echo), _failing(begun):
+            options = {"take_over": take_over, "alone": bool(resume and no_grid)}
+            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo, **options)
+    if begun.is_done:
+        _conclude(begun)
 
 
 @main.command()
@@ -106,10 +147,13 @@ def run(names, preset, overrides, name, resume, take_over, backend, grid, no_gri
 @backend_option
 @workers_option
 @timeout_option
+@cluster_option
+@sbatch_option
+@dry_run_option
 @results_option
 @folder_option
 @plainly
-def grid(name, preset, overrides, prefix, base, backend, workers, timeout, results, folder):
+def grid(name, preset, overrides, prefix, base, backend, workers, timeout, cluster, extra, dry_run, results, folder):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
 
     The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
@@ -123,10 +167,12 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, resul
     \b
     srnb grid sample --workers 2
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
+    srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu -o gres=gpu:1 -o time=24:00:00
     """
     from srnb.runner import chain, kernel, presets
     from srnb.runner import grid as grids
 
+    _require_cluster(cluster, extra, dry_run)
     paths = [path for path in presets.notebooks(folder=folder) if "runs" not in presets.parameters(path)]
     values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
     planned = {
@@ -135,7 +181,14 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, resul
     }
     base = chain.find(base, results=results).name if base else None
     fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base}
-    begun = grids.begin(planned, results=results, prefix=prefix or Path(name).stem, **fixed)
+    prefix = prefix or Path(name).stem
+    if dry_run:
+        folders = [Path(results).absolute() / f"{prefix}-{variation}" for variation in planned]
+        return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
+    begun = grids.begin(planned, results=results, prefix=prefix, **fixed)
+    if cluster:
+        folders = [run.folder for run in begun]
+        return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
     try:
         grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
     except kernel.Failure as failure:
@@ -144,8 +197,20 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, resul
         _echo_runs(results, [each.name for each in begun])
 
 
-def _begun(names, preset, overrides, name, backend, grid, no_grid, results, folder):
-    """Check everything that was asked for and return a new run; no kernel has started yet."""
+def _require_cluster(cluster, extra, dry_run):
+    if not cluster and (extra or dry_run):
+        raise ValueError("-o and --dry-run must come with --cluster")
+
+
+def _submit(planned, cluster, extra, workers, timeout, dry_run):
+    from srnb.runner import jobs
+
+    options = {"extra": extra, "workers": workers, "timeout": timeout, "dry_run": dry_run}
+    jobs.submit(planned, cluster=cluster, echo=click.echo, **options)
+
+
+def _asked(names, preset, overrides, name, backend, grid, no_grid, results, folder):
+    """Check everything that was asked for and return what `chain.begin` takes, and the run's name."""
     from srnb.runner import chain, presets
 
     paths = presets.notebooks(names, folder=folder)
@@ -162,9 +227,8 @@ def _begun(names, preset, overrides, name, backend, grid, no_grid, results, fold
     }
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
-    fixed = {"backend": chosen_backend(backend), "preset": preset}
-    target = chain.new_folder(results, name or Path(preset).stem)
-    return chain.begin(target, paths, values=values, variations=variations, **fixed)
+    fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or Path(preset).stem}
+    return {"notebooks": paths, "values": values, "variations": variations, **fixed}
 
 
 def _require_same(run, preset, overrides, backend):
@@ -199,15 +263,24 @@ def report(name, markdown, trial, results):
 
 
 @main.command()
+@click.option("--watch", is_flag=True, help="Show them anew every few seconds, until Ctrl-C.")
 @results_option
 @plainly
-def runs(results):
-    """Show all runs side by side, and rebuild results/runs.csv and results/index.html."""
+def runs(watch, results):
+    """Show all runs side by side, and rebuild results/runs.csv and results/index.html.
+
+    A run is queued (and why), running (notebook, step, time left), done, or what ended it: failed, interrupted.
+    """
     from srnb import runs as known
 
-    _echo_runs(results)
-    for reason in known.damaged(results).values():
-        click.echo(f"damaged: {reason}", err=True)
+    while True:
+        _echo_runs(results)
+        for reason in known.damaged(results).values():
+            click.echo(f"damaged: {reason}", err=True)
+        if not watch:
+            return
+        time.sleep(5)
+        click.clear()
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -250,8 +323,11 @@ def _conclude(run):
 def _echo_runs(results, names=None):
     """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
     from srnb.reports import report
+    from srnb.runner import states
+    from srnb.runs import Run
 
     table = report.index(results)
+    table["status"] = states.states([Run(Path(results) / name) for name in table["run"]]) if len(table) else ""
     if names is not None:
         table = table[table["run"].isin(names)]
     columns = [name for name in report.COLUMNS if name in table]

@@ -5,6 +5,9 @@ kernel     one notebook in one kernel, and how it ended
 preflight  what a run needs beside its data, tried before a kernel starts: networks that can be built
 chain      one run: its notebooks in order, recorded, resumable
 lock       one writer per run folder, on any host
-slurm      runs as jobs of a cluster: submitted, warned before their time limit, requeued
+slurm      the script of an array job, and Slurm's commands
+screen     runs side by side on one screen
 grid       a run and its variations, one after the other or side by side on Dask workers
+jobs       runs as jobs of a cluster: submitted, warned before their time limit, requeued
+states     where runs stand: queued, running, done
 """

@@ -5,7 +5,7 @@ run.json says what ran, with what, how each notebook ended; DONE is written last
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srnb import files, progress, runs
@@ -173,11 +173,12 @@ def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=Non
         values = record["parameters"][stem] | {name: value for name, value in filled.items() if name in known}
         echo(f"{label}{stem} · notebook {number} of {len(record['notebooks'])}")
         with recorded(run, stem) as note:
-            watch = kernel.Watch(f"{label}{stem}", echo)
+            watch = kernel.Watch(f"{label}{stem}", _noting(run, echo))
             try:
                 kernel.run(path, run.folder / path.name, values, environment=environment, watch=watch, timeout=timeout)
             finally:
                 note["peak_memory_gib"] = round(watch.peak / 2**30, 2)
+                (run.folder / "progress.txt").unlink(missing_ok=True)
         state = run.read()["notebooks"][stem]
         echo(
             f"{label}{stem} · done in {progress.duration(state['seconds'])}, {state['peak_memory_gib']:.2f} GiB at most"
@@ -221,10 +222,34 @@ def recorded(run, step):
         )
 
 
+def last_line(run):
+    """Return what the kernel of a run that is being executed said last, on any host; empty if there is none."""
+    try:
+        return (run.folder / "progress.txt").read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _noting(run, echo):
+    """Return an `echo` that also keeps a line a second in progress.txt, for whoever looks from elsewhere."""
+    noted = [-float("inf")]
+
+    def note(line):
+        echo(line)
+        if time.monotonic() - noted[0] > 1:
+            noted[0] = time.monotonic()
+            with suppress(OSError):  # nothing that a run would have to end for
+                (run.folder / "progress.txt").write_text(line, encoding="utf-8")
+
+    return note
+
+
 def _environment(backend, threads, gpu):
     """Return the environment of a kernel: the backend must be known before keras is imported."""
     environment = os.environ | {"KERAS_BACKEND": backend, "SRNB_HEADLESS": "1"}
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow would take all of a GPU's memory
+    threads = threads or os.environ.get("SLURM_CPUS_PER_TASK")  # cores that are there may be other jobs'
     if threads:
         environment |= {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
     if gpu is not None:

@@ -7,27 +7,32 @@ on with what is not, from the first notebook that is not complete.
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 from srnb import runs
-from srnb.runner import chain, kernel, lock
+from srnb.runner import chain, kernel, lock, screen
 
 
-def complete(run, *, workers=1, timeout=None, echo=print, take_over=False):
+def complete(run, *, workers=1, timeout=None, echo=print, take_over=False, alone=False):
     """Bring a begun run to its end: its notebooks, its variations before the notebooks that compare, its report.
 
+    alone: stop before variations, comparison and report; returns None.
     Returns the report's path. Raises kernel.Failure, and ValueError if another process is at it (see `lock.held`).
     """
     with lock.held(run, take_over=take_over):
         chain.reopen(run)
-        return _complete(run, workers, timeout, echo)
+        return _complete(run, workers, timeout, echo, alone)
 
 
-def _complete(run, workers, timeout, echo):
+def _complete(run, workers, timeout, echo, alone):
     record = run.read()
     comparing = [path.stem for path, cell in chain.notebooks(run).items() if "runs" in cell]
     chain.execute(run, [stem for stem in record["notebooks"] if stem not in comparing], timeout=timeout, echo=echo)
+    if alone:
+        run.update(status="pending", error=None)
+        return None
     compared = []
     if record["grid"]:
         with chain.recorded(run, "grid"):
@@ -148,10 +153,11 @@ def _on_dask(waiting, workers, timeout, echo):
             )
             echo(f"{len(waiting)} runs on {len(cluster.workers)} workers · dashboard: {cluster.dashboard_link}")
             client = stack.enter_context(Client(cluster))
-            futures = [
-                client.submit(_attempt, str(run.folder), beside=workers, timeout=timeout, key=run.name, pure=False)
-                for run in waiting
-            ]
+            options = {"beside": workers, "timeout": timeout, "pure": False}
+            if sys.stdout.isatty():  # lines of several runs would mix; a file keeps them all
+                stack.enter_context(screen.shown(waiting))
+                options["echo"] = _silent
+            futures = [client.submit(_attempt, str(run.folder), key=run.name, **options) for run in waiting]
             for future in as_completed(futures):
                 error = future.exception()
                 errors[future.key] = f"{type(error).__name__}: {error}" if error else future.result()
@@ -161,6 +167,10 @@ def _on_dask(waiting, workers, timeout, echo):
                 chain.reopen(run)
         raise
     return errors
+
+
+def _silent(line):
+    """Pass nothing on."""
 
 
 def _gpu():

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -135,6 +136,19 @@ class Watch:
                 self._say(f"cell {number} still at work: {first}" if cell else first)
 
 
+class Client(PapermillNotebookClient):
+    """papermill's client, whose kernels are born with USR1 blocked: it waits until a training listens, see `warn`."""
+
+    async def async_start_new_kernel(self, **options):
+        if not hasattr(signal, "pthread_sigmask"):
+            return await super().async_start_new_kernel(**options)
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        try:
+            return await super().async_start_new_kernel(**options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
 class Engine(NBClientEngine):
     """papermill's engine, with the kernel's environment, folder and process in our hands."""
 
@@ -142,7 +156,7 @@ class Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man, kernel_name, *, kernel, watch, cell_timeout, config, **_):
         quiet = logging.getLogger("srnb.kernel")  # what nbclient logs comes back as an exception, too
         quiet.setLevel(logging.CRITICAL + 1)
-        client = PapermillNotebookClient(
+        client = Client(
             nb_man,
             kernel_name=kernel_name,
             timeout=cell_timeout,
@@ -160,10 +174,20 @@ class Engine(NBClientEngine):
 papermill_engines.register("srnb", Engine)
 
 
+def warn():
+    """Tell the kernels of this process that time is short: a training saves its state and ends its notebook."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "ipykernel_launcher" in process.cmdline():
+                process.send_signal(signal.SIGUSR1)
+
+
 def _explain(copy, error, timeout, words):
     """Return the record of a failure and mark its cell in the partial copy, as papermill does for exceptions only."""
     if isinstance(error, PapermillExecutionError):
         kind, message = error.ename, error.evalue
+        if kind == "KeyboardInterrupt":  # a training that was warned
+            kind, message = "Interrupted", message or "the notebook was told to stop"
     elif isinstance(error, DeadKernelError):
         kind, message = "KernelDied", "the kernel's process ended: out of memory, killed, or os._exit" + _last(words)
     elif isinstance(error, CellTimeoutError):

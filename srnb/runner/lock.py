@@ -89,9 +89,9 @@ def _lives(owner, path, take_over):
         mine = slurm.own_job()
         if owner["job"] == mine.get("job") and owner["restart"] != mine["restart"]:
             return False  # an earlier attempt of this very job: Slurm starts the next when it has ended
-        jobs = slurm.jobs([owner["job"]])
-        if jobs is not None:
-            return owner["job"] in jobs and jobs[owner["job"]]["state"] not in slurm.WAITING
+        queue = slurm.queue([owner["job"]])
+        if queue is not None:
+            return owner["job"] in queue and queue[owner["job"]]["state"] not in slurm.WAITING
     return not take_over and time.time() - path.stat().st_mtime < SILENT
 
 

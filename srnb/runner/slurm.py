@@ -1,6 +1,7 @@
-"""Slurm: what it says about jobs."""
+"""Slurm: the script of an array job, and the commands that submit it, ask for its state and put a task back."""
 
 import os
+import shlex
 import subprocess
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}  # nothing of it runs
@@ -16,12 +17,14 @@ def own_job():
     return {"job": job, "restart": int(os.environ.get("SLURM_RESTART_COUNT", 0))}
 
 
-def jobs(names):
+def queue(names):
     """Return job -> state, reason, left (time until its limit) and node, for those of `names` that wait or run.
 
     None where Slurm cannot be asked.
     """
     fields = ("job", "state", "reason", "left", "node")
+    if not names:
+        return {}
     wanted = ",".join(sorted({name.split("_")[0] for name in names}))  # Slurm knows tasks that wait as one entry
     command = ["squeue", "--noheader", "--array", f"--jobs={wanted}", "--format=%i|%T|%r|%L|%N"]
     try:
@@ -32,3 +35,64 @@ def jobs(names):
         return None
     found = [dict(zip(fields, line.split("|"), strict=True)) for line in done.stdout.splitlines()]
     return {each["job"]: each for each in found if each["job"] in names}
+
+
+def script(folders, command, *, name, options, workers, setup=(), warning=120):
+    """Return the script of an array job that executes `command FOLDER` for each of `folders`.
+
+    options: name -> value of sbatch's options, which win over those here; None for one without a value. workers: how
+    many tasks at a time. setup: lines of shell before the command. warning: seconds before the time limit at which a
+    task gets USR1. The folders stand in the script itself, of which Slurm keeps a copy: nothing that a later submission
+    could overwrite.
+    """
+    settled = {
+        "job-name": f"srnb-{name}",
+        "array": f"0-{len(folders) - 1}%{workers}",
+        "output": "/dev/null",  # each run has a log of its own
+        "open-mode": "append",
+        "requeue": None,
+        "signal": f"B:USR1@{warning}",
+        "kill-on-invalid-dep": "yes",
+    } | options
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *(f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in settled.items()),
+            "folders=(",
+            *(f"  {shlex.quote(str(folder))}" for folder in folders),
+            ")",
+            'folder="${folders[$SLURM_ARRAY_TASK_ID]}"',
+            'exec >>"$folder/slurm.log" 2>&1',
+            "trap '' USR1  # one that comes before Python listens must not end the task",
+            f"export SRNB_WARNING={warning}",
+            *setup,
+            "# the signal goes to the script, so Python takes its place",
+            f'exec {shlex.join(map(str, command))} "$folder"',
+            "",
+        ]
+    )
+
+
+def submission(after=()):
+    """Return the command that submits a script from its standard input; it waits until the jobs `after` ended well."""
+    return ["sbatch", "--parsable", *([f"--dependency=afterok:{':'.join(after)}"] if after else [])]
+
+
+def submit(text, *, after=()):
+    """Submit a script and return the job's id. Raises ValueError with what sbatch says where it refuses."""
+    return _call(submission(after), text).split(";")[0]  # a cluster's name may follow
+
+
+def requeue(job):
+    """Put a running job back into the queue; Slurm ends it."""
+    _call(["scontrol", "requeue", job])
+
+
+def _call(command, text=""):
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        raise ValueError(f"Slurm must be installed where jobs are submitted. Received: no {command[0]}") from None
+    if done.returncode:
+        raise ValueError(f"{command[0]} must take what it is given. Received: {done.stderr.strip()}")
+    return done.stdout.strip()

@@ -1,0 +1,185 @@
+"""Runs as jobs of a cluster: submitted as an array, one task per run; warned before their time limit, requeued.
+
+A task executes `srnb run --resume FOLDER` and nothing else: run folders hold all state, so nothing has to stay alive
+beside the jobs, and the same command again submits what is neither done nor queued.
+"""
+
+import os
+import re
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from srnb import runs
+from srnb.runner import kernel, lock, slurm
+from srnb.runner.grid import begin_variations
+
+INTERRUPTED = 130  # exit code of a command that was interrupted
+
+
+def settings(cluster):
+    """Return options, setup and warning of a site, from ~/.config/srnb/clusters/<cluster>.yaml.
+
+    Without that file, `slurm` has no settings and other names raise FileNotFoundError. Raises ValueError for a file
+    that holds anything else.
+    """
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "srnb" / "clusters"
+    path = folder / f"{cluster}.yaml"
+    if not path.is_file() and cluster != "slurm":
+        names = sorted({"slurm", *(each.stem for each in folder.glob("*.yaml"))})
+        raise FileNotFoundError(f"a cluster must be one of {', '.join(names)}, or have a file. Received: {path}")
+    default = {"options": {}, "setup": [], "warning": 120}
+    try:
+        read = (yaml.safe_load(path.read_text("utf-8")) or {}) if path.is_file() else {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"a cluster's settings must be YAML. Received: {path}: {error}") from None
+    known = isinstance(read, dict) and all(isinstance(read[name], type(default.get(name))) for name in read)
+    if not known:
+        raise ValueError(
+            "a cluster's settings must be options (name: value), setup (lines of shell) and warning (seconds). "
+            f"Received: {path}: {read}"
+        )
+    return default | read
+
+
+def options(pairs):
+    """Return name -> value of `-o` options of a command line, "time=1:00" or "exclusive". Raises ValueError."""
+    for pair in pairs:
+        if not re.match(r"[a-z][a-z-]*(=|$)", pair):
+            raise ValueError(f"-o must be KEY=VALUE, as sbatch's --KEY=VALUE. Received: {pair}")
+    return {name: value if mark else None for name, mark, value in (pair.partition("=") for pair in pairs)}
+
+
+def stages(folder, variations):
+    """Return the stages of a run: itself; with variations also these as an array, then the notebooks that compare.
+
+    Each is a name, its folders, and the command's arguments before a folder.
+    """
+    if not variations:
+        return [(folder.name, [folder], [])]
+    beside = [folder.with_name(f"{folder.name}-{variation}") for variation in variations]
+    return [
+        (folder.name, [folder], ["--no-grid"]),
+        (f"{folder.name}-grid", beside, []),
+        (f"{folder.name}-compare", [folder], []),
+    ]
+
+
+def stages_of(run):
+    """Return the `stages` of a begun run; variations that are not there yet are begun."""
+    if not run.read()["grid"]:
+        return stages(run.folder, {})
+    begin_variations(run)
+    return stages(run.folder, run.read()["grid"]["variations"])
+
+
+def queued(begun):
+    """Return folder -> what Slurm says of the job that waits for a run or runs it, for those that have one."""
+    jobs = {job: run.folder for run in begun for job in run.read().get("jobs", [])}
+    return {jobs[job]: said for job, said in reversed((slurm.queue(list(jobs)) or {}).items())}
+
+
+def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_run=False, echo=print):
+    """Submit `stages`, each after the one before it has ended well, without what is done or queued or goes on already.
+
+    extra: `-o` options, which win over the site's. dry_run: print command and script of each stage, write nothing.
+    Raises ValueError where Slurm refuses.
+    """
+    site = settings(cluster)
+    every = {folder: runs.Run(folder) for _, folders, _ in planned for folder in folders}
+    busy = queued(every.values())
+    after = sorted({said["job"].split("_")[0] for said in busy.values()})
+    for folder, run in every.items():
+        if folder in busy:
+            echo(f"{run.name} · queued already: job {busy[folder]['job']}, {busy[folder]['state'].lower()}")
+        elif run.is_done:
+            echo(f"{run.name} · done earlier")
+        elif lock.holder(run):
+            echo(f"{run.name} · goes on already")
+    waiting = {
+        folder for folder, run in every.items() if folder not in busy and not run.is_done and not lock.holder(run)
+    }
+    for name, folders, arguments in planned:
+        chosen = [folder for folder in folders if folder in waiting]
+        if not chosen:
+            continue
+        limit = ["--timeout", timeout] if timeout else []
+        command = [sys.executable, "-m", "srnb.cli", "run", *limit, *arguments, "--resume"]
+        text = slurm.script(
+            chosen,
+            command,
+            name=name,
+            options=site["options"] | options(extra),
+            workers=workers,
+            setup=site["setup"],
+            warning=site["warning"],
+        )
+        if dry_run:
+            echo(" ".join(slurm.submission(after)) + "\n\n" + text)
+            after = ["JOB"]
+            continue
+        job = slurm.submit(text, after=after)
+        for task, folder in enumerate(chosen):
+            run = every[folder]
+            run.update(jobs=[*run.read().get("jobs", []), f"{job}_{task}"])
+        echo(f"job {job} · {', '.join(folder.name for folder in chosen)} · each writes its slurm.log")
+        after = [job]
+
+
+@contextmanager
+def attempt(run, *, echo=print):
+    """Head the log of a job's attempt at a run; requeue the job where its time limit ends the attempt.
+
+    Slurm warns by USR1: kernels are told, and a training saves its state at its next step. What does not end within
+    half of the time that is left is interrupted. Outside of jobs this does nothing.
+    """
+    job = slurm.own_job()
+    if not job:
+        yield
+        return
+    gpus, node = os.environ.get("CUDA_VISIBLE_DEVICES") or "none", os.environ.get("SLURMD_NODENAME")
+    echo(f"== {runs.now()} · job {job['job']} · restart {job['restart']} · node {node} · GPUs {gpus}")
+    warned, reached = [], _reached(run)
+
+    def warn(number, frame):
+        if not warned:
+            warned.append(number)
+            signal.alarm(max(1, int(os.environ.get("SRNB_WARNING", 120)) // 2))
+            kernel.warn()
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt("the job's time limit")
+
+    handlers = {signal.SIGUSR1: warn, signal.SIGALRM: interrupt}
+    earlier = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    except SystemExit as end:
+        if not warned or end.code != INTERRUPTED:
+            raise
+        signal.alarm(0)
+        if _reached(run) == reached:
+            message = "within its time limit a job must reach a new checkpoint or the end of a notebook"
+            error = {"notebook": "run", "cell": None, "kind": "NoProgress", "message": message}
+            run.update(status="failed", error=error)
+            echo(f"== {runs.now()} · {message}: not requeued")
+            sys.exit(1)
+        echo(f"== {runs.now()} · time limit near: requeued")
+        sys.stdout.flush()
+        slurm.requeue(job["job"])
+        time.sleep(60)  # Slurm ends this process; one that ended first would be a job that ended
+        raise
+    finally:
+        signal.alarm(0)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _reached(run):
+    """Return what tells whether a run came further: its complete notebooks, and its checkpoints by name."""
+    complete = [stem for stem, state in run.read()["notebooks"].items() if state["status"] == "complete"]
+    return complete, sorted(path.name for path in run.folder.glob("checkpoints/*"))
