@@ -13,6 +13,9 @@ from srnb.evaluation.metrics import grey as to_grey
 from srnb.models import shipped
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
+# RGB in [0, 1] to YCbCr of BT.601 in studio range: MATLAB's rgb2ycbcr, whose first row is `metrics.luma`
+YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]], "float32") / 255
+YCBCR_OFFSET = np.array([16, 128, 128], "float32") / 255
 LARGE = 192**2  # LR pixels from which on a network is compiled for one picture: it then keeps fewer maps in memory
 
 
@@ -45,7 +48,7 @@ def load(path):
 
 def scale(model):
     """Return how many times larger a network makes a picture."""
-    return model.compute_output_shape((1, 16, 16, 3))[1] // 16
+    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
 
 
 def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
@@ -56,7 +59,8 @@ def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, 
     network whose field has no bounds (attention, pooling over the picture) then takes the picture whole.
     `ensemble=True` takes the mean over the eight flips and turns of the picture (Lim et al. 2017). `batch_size` tiles
     go through the network together. `progress(done, total)` is called after each batch of tiles.
-    `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3).
+    `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network of
+    one channel gets the luma, Y of BT.601 in studio range; chroma is then enlarged by bicubic, as the papers do.
     """
     options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
     return np.concatenate(list(strips(model, lr, **options)))
@@ -71,6 +75,33 @@ def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, p
             f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1. "
             f"Received: {tile}, {overlap}, {batch_size}"
         )
+    options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
+    if isinstance(model, keras.Model) and model.input_shape[-1] == 1:
+        ycbcr = lr.astype("float32") @ YCBCR.T + YCBCR_OFFSET
+        yield from _in_colour(_strips(model, ycbcr[..., :1], **options), ycbcr[..., 1:])
+    else:
+        yield from _strips(model, lr, **options)
+
+
+def _in_colour(upscaled, chroma):
+    """Turn strips of luma into RGB with the same rows of the enlarged chroma."""
+    row = 0
+    to_rgb = np.linalg.inv(YCBCR).T
+    for strip in upscaled:
+        ycbcr = np.concatenate([strip, _enlarged(chroma, row, strip)], axis=-1)
+        row += len(strip)
+        yield np.clip((ycbcr - YCBCR_OFFSET) @ to_rgb, 0, 1)
+
+
+def _enlarged(image, row, strip):
+    """Return the rows of the bicubic enlargement of `image` that lie where a strip lies, from `row` on."""
+    factor = strip.shape[1] // image.shape[1]
+    first, last = row // factor, (row + len(strip)) // factor
+    above = min(first, 3)  # bicubic looks at two rows beyond
+    return resize.imresize(image[first - above : last + 3], factor)[above * factor :][: len(strip)]
+
+
+def _strips(model, lr, *, tile, overlap, ensemble, batch_size, progress):
     if tile and overlap is None and max(lr.shape) > tile:
         overlap = _reach(model)
     tile = tile if overlap is not None else max(lr.shape)
@@ -86,7 +117,7 @@ def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, p
             factor = outputs.shape[1] // height
             _, rows_here, fade_rows = _share(*row, top, lr.shape[0], factor)
             if canvas is None:
-                canvas = np.zeros((len(fade_rows), lr.shape[1] * factor, 3), "float32")
+                canvas = np.zeros((len(fade_rows), lr.shape[1] * factor, outputs.shape[-1]), "float32")
             for (*column, left), output in zip(batch, outputs, strict=True):
                 there, columns_here, fade_columns = _share(*column, left, lr.shape[1], factor)
                 canvas[:, there] += output[rows_here, columns_here] * fade_rows[:, None] * fade_columns
@@ -122,12 +153,9 @@ def _layers(upscaled, lr, alpha, grey):
     """Make strips of a picture grey again where it was, and add the same rows of the enlarged alpha."""
     row = 0
     for strip in upscaled:
-        factor, layers = strip.shape[1] // lr.shape[1], [to_grey(strip) if grey else strip]
+        layers = [to_grey(strip) if grey else strip]
         if alpha is not None:
-            first, last = row // factor, (row + len(strip)) // factor
-            above = min(first, 3)  # bicubic looks at two rows beyond
-            part = resize.imresize(alpha[first - above : last + 3], factor)
-            layers.append(part[above * factor :][: len(strip)])
+            layers.append(_enlarged(alpha, row, strip))
         row += len(strip)
         yield np.concatenate(layers, axis=-1) if len(layers) > 1 else layers[0]
 

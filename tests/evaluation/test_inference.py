@@ -8,8 +8,8 @@ from PIL import Image
 
 from srnb import models, runs
 from srnb.cli import main
-from srnb.data import images, png
-from srnb.evaluation import inference
+from srnb.data import images, png, resize
+from srnb.evaluation import inference, metrics
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,27 @@ def test_the_network_keeps_its_weights_and_still_works(network, lr):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
+@pytest.mark.parametrize("options", [{"tile": 0}, {"tile": 16}, {"tile": 16, "ensemble": True}])
+def test_a_network_of_one_channel_gets_luma_and_chroma_is_bicubic(lr, options):
+    lr = 0.45 + 0.1 * lr  # far from black and white: nothing is clipped
+    network = models.build("vdsr", channels=1, scale=2, width=4, blocks=1)
+    network.set_weights([0.1 * weight for weight in network.get_weights()])
+    assert inference.scale(network) == 2
+    sr = inference.upscale(network, lr, **options)
+    assert sr.shape == (122, 194, 3) and sr.dtype == np.float32
+    luma = metrics.luma(255 * lr.astype("float64")).astype("float32") / 255
+    if "ensemble" not in options:
+        expected = keras.ops.convert_to_numpy(network(luma[None]))[0]
+        np.testing.assert_allclose(metrics.luma(255 * sr.astype("float64")) / 255, expected, atol=1e-5)
+    chroma = (sr @ inference.YCBCR.T)[..., 1:]
+    np.testing.assert_allclose(chroma, resize.imresize((lr @ inference.YCBCR.T)[..., 1:], 2), atol=1e-5)
+
+    network.set_weights([weight * 0 for weight in network.get_weights()])  # its bicubic skip alone is left
+    inside = slice(4, -4)  # imresize mirrors the picture at its edge
+    bicubic = resize.imresize(lr, 2)[inside, inside]
+    np.testing.assert_allclose(inference.upscale(network, lr, **options)[inside, inside], bicubic, atol=1e-5)
+
+
 def test_what_cannot_be_upscaled_is_refused(network):
     for bad in (np.zeros((8, 8), "float32"), np.zeros((8, 8, 4), "float32"), np.zeros((0, 8, 3), "float32")):
         with pytest.raises(ValueError, match="lr must have shape"):
@@ -198,6 +219,14 @@ def test_a_run_gives_its_newest_generator(run, network, lr, tmp_path):
     (tmp_path / "lost.weights.h5").write_bytes((run / "weights" / "pretrained.weights.h5").read_bytes())
     with pytest.raises(ValueError, match=r"run\.json"):
         inference.load(tmp_path / "lost.weights.h5")
+
+
+def test_a_file_is_told_by_its_ending(tmp_path):
+    (tmp_path / "net.pth").write_text("no weights")
+    with pytest.raises(ValueError, match="must be a PyTorch file of tensors"):
+        inference.load(tmp_path / "net.pth")
+    with pytest.raises(FileNotFoundError, match="a model must be"):
+        inference.load(tmp_path / "net.h5")
 
 
 def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
