@@ -10,8 +10,6 @@ import nbformat
 import pandas as pd
 import pytest
 
-from srnb import runs
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -79,20 +77,3 @@ def test_another_network_is_one_parameter(tmp_path, generator):
     record = json.loads((tmp_path / "results" / "smoke" / "run.json").read_text())
     assert record["generator"]["name"] == generator.partition(".")[0] and record["generator"]["width"] == 8
     assert "does not have, left out: " in done.stdout
-
-
-def test_papermill_runs_a_notebook_without_our_runner(results, tmp_path):
-    run = runs.Run(tmp_path / "by papermill")
-    run.update(data=runs.Run(results / "smoke").read()["data"])
-    command = [
-        Path(sys.executable).parent / "papermill",
-        ROOT / "notebooks" / "02_pretrain.ipynb",
-        tmp_path / "out.ipynb",
-    ]
-    command += ["-f", ROOT / "notebooks" / "presets" / "smoke.yaml", "-p", "run_folder", run.folder]
-    environment = {name: value for name, value in os.environ.items() if name != "SRNB_HEADLESS"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment | {"KERAS_BACKEND": "tensorflow"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    log = run.read_log()
-    assert (run.folder / "weights" / "pretrained.weights.h5").is_file() and log["step"].max() == 4
-    assert log["validation_psnr_y"].notna().any()
