@@ -186,7 +186,7 @@ class _Pen:
         self.y += 22
         scale = self.scale
         extent = self.block(block, place.values) if named else self.entry(block, place.inside(".repeat"))
-        self.scale = scale * (self.scale / scale) ** times if scale and self.scale else self.scale
+        self.scale = scale * (self.scale / scale) ** times if isinstance(self.scale, Fraction) else self.scale
         self.line(FRAME)
         left, right = extent.left + FRAME, extent.right + FRAME
         words = f"× {times}" + (", same weights" if step.get("shared") else "")
@@ -209,7 +209,7 @@ class _Pen:
         for step, step_place in row:
             self.scale = _scaled(self.scale, step, step_place)
         extent = self.box("  ".join(_shown(*pair) for pair in row), _kind([step.name for step, _ in row]))
-        if self.scale != before:
+        if self.scale != before and not row[0][0].name.startswith("dense"):  # which says it itself
             size = self.size()
             self.shapes.append(_text(self.width / 2 + 6, self.y - ROW / 2 + 4, size, anchor="start", size=11))
             extent.cover(_Extent(0, self.width / 2 + 10 + CHARACTER * 0.92 * len(size)))
@@ -240,8 +240,6 @@ class _Pen:
 
     def size(self):
         """The size of the maps here, in sides of the input."""
-        if self.scale is None:
-            return "a vector"
         if isinstance(self.scale, str):
             return self.scale
         above, below = self.scale.numerator, self.scale.denominator
@@ -268,12 +266,15 @@ def _kind(words):
 
 
 def _scaled(scale, step, place):
-    """The size of maps behind a word; None: no maps any more."""
+    """The size of maps behind a word, a factor of the input's; text where it does not follow from that."""
     kind, number = re.fullmatch(r"(.*?)(\d*)", step.name).groups()
     arguments = (int(number),) if number else step.positional
     match = CONVOLUTION.fullmatch(step.name)
-    if kind in ("flatten", "globalaverage", "dense", "minibatch"):
-        return None
+    if kind in ("flatten", "globalaverage", "minibatch"):
+        return "a vector"
+    if kind == "dense":
+        units = (arguments or (step.named.get("units"),))[0]
+        return "a number" if units == 1 else f"{units} numbers"
     if kind == "adaptive":
         size = (arguments or (step.named.get("size"),))[0]
         return f"{size} × {size}"

@@ -138,6 +138,8 @@ def _cells(copy, stem):
                 output.text = progress.without_time_left(output.text)
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
+            if "image/svg+xml" in data:  # in the page itself, where its label is read and its width is the page's
+                data["text/html"] = data.pop("image/svg+xml")
             if "image/png" in data:
                 picture = Image.open(io.BytesIO(base64.b64decode(data.pop("image/png"))))
                 data["text/html"] = f'<img alt="" src="{_data_uri(picture, quality=95)}">'

@@ -69,7 +69,11 @@ def network(name, *, results):
         return name
     if Path(name).expanduser().is_file():
         return str(Path(name).expanduser().absolute())
-    return str(find(name, results=results).folder)
+    try:
+        return str(find(name, results=results).folder)
+    except FileNotFoundError as error:
+        ship = sorted(path.parent.name for path in (files.ROOT / "srnb" / "weights").glob("*/card.json"))
+        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(ship)}") from None
 
 
 def effective(notebooks, values):

@@ -54,6 +54,10 @@ REFUSED = {
     "resident": (["run", "-p", "resident", "true"], "`lr_copies` 1 or more"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
+    "warm start": (
+        ["run", "02", "-p", "warm_start", "nothing"],
+        "or a folder. Received: nothing; networks that ship: ",
+    ),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),
     "report": (["report", "nothing"], "a run must be one of none yet"),
 }

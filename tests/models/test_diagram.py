@@ -28,7 +28,7 @@ def test_blocks_within_blocks_factors_and_concatenations():
 
 def test_a_discriminator_ends_in_numbers():
     shown = texts("srgan_discriminator")
-    assert {"H/2 × W/2", "H/16 × W/16", "adaptive6  flatten", "dense1", "a vector"} <= set(shown)
+    assert {"H/2 × W/2", "H/16 × W/16", "adaptive6  flatten", "dense1", "a number"} <= set(shown)
 
 
 def test_gates_shared_weights_and_networks_as_layers():

@@ -52,6 +52,9 @@ def run(tmp_path_factory):
         new_code_cell(
             "f", outputs=[new_output("error", ename="ValueError", evalue="<b>", traceback=["\x1b[31mNo\x1b[0m"])]
         ),
+        new_code_cell(
+            "g", outputs=[new_output("display_data", {"image/svg+xml": '<svg aria-label="a diagram"></svg>'})]
+        ),
         new_markdown_cell("## What we saw\n\n[a page](https://example.org)"),
     ]
     notebook = new_notebook(cells=cells, metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
@@ -115,7 +118,7 @@ def test_one_file_that_asks_for_nothing(text):
 def test_everything_is_there_and_code_is_folded(text):
     page = Page(text)
     folded = [named.get("class") for tag, named in page.tags if tag == "details"]
-    assert folded.count("code") == 10 and folded.count("lines") == 2
+    assert folded.count("code") == 12 and folded.count("lines") == 2
     assert not [named for tag, named in page.tags if named.get("class") == "code" and "open" in named]
     assert text.count("<h1") == 3 and "40 lines, the last: <samp>line 39</samp>" in text
     assert '<td class="best">26.00</td>' in text and '<td class="best">0.3000</td>' in text and "PSNR Y" in text
@@ -136,6 +139,10 @@ def test_transparent_figures_stay_transparent(text):
     code = re.search(r'<div class="output">.*?<img alt="" src="data:image/webp;base64,([^"]+)"', text, re.DOTALL)[1]
     picture = Image.open(io.BytesIO(base64.b64decode(code)))
     assert picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] < 255
+
+
+def test_a_drawing_stands_in_the_page_itself(text):
+    assert text.count('<svg aria-label="a diagram">') == 2  # one for each notebook
 
 
 def test_an_empty_run_has_a_report_too(tmp_path):
