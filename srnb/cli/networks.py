@@ -206,17 +206,10 @@ def demo(names, out, title, results):
 
 def _network(model, results):
     """Return the network that a user means: one that ships, a run's, or that of a weight file."""
-    from srnb import models
     from srnb.evaluation import inference
-    from srnb.models import shipped
+    from srnb.runner import chain
 
-    if model in shipped.names():  # a run of the same name is reached by its path
-        return shipped.load(model)
-    if Path(model).suffix in PUBLISHED:
-        return models.from_published(model)[0]
-    if Path(model).is_file():
-        return inference.load(model)
-    return inference.load(_run(model, results).folder)
+    return inference.load(chain.network(model, results=results))
 
 
 def _trained_on(model, results):

@@ -29,8 +29,13 @@ def card(name):
     return json.loads((FOLDER / name / "card.json").read_text("utf-8"))
 
 
+def file(name):
+    """Return the weight file of a shipped network. Raises ValueError as `card`."""
+    return FOLDER / card(name)["name"] / "weights.safetensors"
+
+
 def load(name):
     """Return a shipped network, built from its spec, with its weights. Raises ValueError as `card`."""
     model = parser.build(card(name)["spec"])
-    weights.load_weights(model, FOLDER / name / "weights.safetensors")
+    weights.load_weights(model, file(name))
     return model

@@ -49,7 +49,7 @@ def settle(values, paths, *, results):
     settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
     if read.get("warm_start"):
         settled["warm_start"] = network(read["warm_start"], results=results)
-    if read.get("start_from"):
+    if read.get("start_from") and not ships(read["start_from"]):
         settled["start_from"] = str(find(read["start_from"], results=results).folder)
     return settled
 
@@ -63,9 +63,14 @@ def find(name, *, results):
     raise FileNotFoundError(f"a run must be one of {', '.join(names) or 'none yet'}, or a folder. Received: {name}")
 
 
+def ships(name):
+    """Whether a network of this name comes with the package; told without loading a framework."""
+    return (files.ROOT / "srnb" / "weights" / name / "card.json").is_file()
+
+
 def network(name, *, results):
     """Return the network of a name as a notebook can load it: one that ships, a weight file, or a run's folder."""
-    if (files.ROOT / "srnb" / "weights" / name / "card.json").is_file():
+    if ships(name):
         return name
     if Path(name).expanduser().is_file():
         return str(Path(name).expanduser().absolute())
