@@ -76,12 +76,19 @@ def read(index):
     """Return what an index says: "lr" (None, or scale, degradation and copies), "photographs", and "refused".
 
     A photograph has the path of its source, its sha256, where the pixels of its shard are, and under "lr" where those
-    of its copies are. refused: {path: reason}. Raises FileNotFoundError when there is none.
+    of its copies are. refused: {path: reason}. Raises FileNotFoundError when there is none, ValueError when it is
+    damaged.
     """
     index = Path(index)
     if not index.is_file():
         raise FileNotFoundError(f"shards must be prepared first, by notebook 1. Received: {index}")
-    return json.loads(index.read_text("utf-8"))
+    try:
+        record = json.loads(index.read_text("utf-8"))
+        return {name: record[name] for name in ("lr", "photographs", "refused")}
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(
+            f"an index of shards must be whole; delete it and let notebook 1 prepare the set again. Received: {index}"
+        ) from None
 
 
 def pictures(index):
@@ -149,6 +156,10 @@ def _shard(path, folder, scale, degradation, copies):
         small = folder / f"{digest}-{VERSION}.x{scale}.{degrade.label(degradation)}.{copy}.npy"
         if not _kept(small):
             picture = np.load(file) if picture is None else picture
+            if min(picture.shape[:2]) < scale:
+                raise ValueError(
+                    f"{path}: to prepare LR both sides must be at least {scale}. Received: {picture.shape}"
+                )
             hr = picture[: picture.shape[0] // scale * scale, : picture.shape[1] // scale * scale]
             _save(small, degrade.degrade(hr, scale=scale, name=degradation, seed=[copy, int(digest[:8], 16)]))
         entry["lr"].append(_layout(small))

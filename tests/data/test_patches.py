@@ -250,7 +250,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
             shard.write(header.getvalue())
             shard.truncate(shard.tell() + math.prod(shape))
         entries.append({"path": f"{i}", "file": f"{i}.npy", "offset": header.tell(), "shape": shape, "lr": []})
-    (tmp_path / "index.json").write_text(json.dumps({"lr": None, "photographs": entries}))
+    (tmp_path / "index.json").write_text(json.dumps({"lr": None, "photographs": entries, "refused": {}}))
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) > 20e9
     process = psutil.Process()
     before = process.memory_info().rss

@@ -94,6 +94,41 @@ def test_unreadable_photographs_are_listed_and_skipped_only_on_request(tmp_path)
         shards.prepare(bad, tmp_path / "other", skip_unreadable=True)
 
 
+def test_a_photograph_without_lr_is_named(tmp_path):
+    paths = noise.photographs(tmp_path, [(40, 40), (3, 40)])
+    with pytest.raises(ValueError, match=r"1\.png: to prepare LR both sides must be at least 4"):
+        shards.prepare(paths, tmp_path / "shards", scale=4, copies=1)
+
+
+@pytest.mark.parametrize("text", ["", '{"lr": null, "photogr', "[]", "{}", "\x00"])
+def test_a_damaged_index_is_named(tmp_path, text):
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(ValueError, match=r"delete it.*index\.json"):
+        shards.read(tmp_path / "index.json")
+
+
+def test_memory_does_not_grow_with_the_photographs(tmp_path):
+    """All that notebook 1 does with them, in a process of its own; forty photographs more are 120 MB of pixels."""
+    program = """if True:
+        import resource, sys
+        from srnb.data import duplicates, images, shards
+        index = shards.prepare(sys.argv[2:], sys.argv[1])
+        for path, picture in shards.pictures(index):
+            images.statistics(images.from_uint8(picture))
+        duplicates.hashes(shards.pictures(index))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    levels = np.random.default_rng(0).integers(0, 256, (48, 20, 20, 3), np.uint8)
+    for number, small in enumerate(levels):
+        images.write(tmp_path / f"{number}.png", small.repeat(50, axis=0).repeat(50, axis=1))
+    paths = sorted(tmp_path.glob("*.png"))
+    peaks = []
+    for count in (8, 48):
+        command = [sys.executable, "-c", program, tmp_path / f"shards {count}", *paths[:count]]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    assert peaks[1] - peaks[0] < 60_000  # KiB
+
+
 def test_what_no_index_needs_is_unused_once_it_is_old(tmp_path):
     paths = noise.photographs(tmp_path, [(20, 20), (20, 24), (20, 28)])
     pool = tmp_path / "shards"
