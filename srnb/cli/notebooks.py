@@ -324,10 +324,13 @@ def _echo_runs(results, names=None):
     """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
     from srnb.reports import report
     from srnb.runner import states
-    from srnb.runs import Run
+    from srnb.runs import find
 
-    table = report.index(results)
-    table["status"] = states.states([Run(Path(results) / name) for name in table["run"]]) if len(table) else ""
+    table, readable = report.index(results), find(results)
+    standing = dict(zip([run.name for run in readable], states.states(readable), strict=True))
+    if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands
+        rows = zip(table["run"], table["status"], strict=True)
+        table["status"] = [status if "damaged" in status else standing.get(name, status) for name, status in rows]
     if names is not None:
         table = table[table["run"].isin(names)]
     columns = [name for name in report.COLUMNS if name in table]
