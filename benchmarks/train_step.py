@@ -243,7 +243,7 @@ def keras_step(case, precision, _):
         "parameters": [cost["trainable"] for cost in costs],
         "flops": 2 * case["batch"] * sum(count * work for count, work in zip(passes, forward, strict=False)),
     }
-    return lambda lr, hr: trainer._compiled_step(lr, hr)["pixel"], about
+    return lambda lr, hr: trainer.train_step(lr, hr)["pixel"], about
 
 
 def torch_step(case, precision, engine):

@@ -29,7 +29,7 @@ WITHIN = {
         *("patches", "resident", "shards", "duplicates", "datasets", "degrade", "images", "decoding", "png", "resize"),
         *("downloads", "catalogue"),
     ],
-    "training": ["trainer", "objectives", "optimizers", "checkpoints", "symptoms"],
+    "training": ["trainer", "rehearsal", "objectives", "optimizers", "log", "validation", "checkpoints", "symptoms"],
     "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
     "runner": ["states", "jobs", "grid", "screen", "lock", "slurm", "chain", "preflight", "kernel", "presets"],

@@ -1,12 +1,17 @@
 """One way to train, for both stages.
 
-trainer       one step, one loop, one resume; `Trainer`, `rehearse` and the `pictures` that it kept
+trainer       one step, one loop, one resume
+rehearsal     some steps without a run
 objectives    loss terms, opponent and optimizer from the parameters of a notebook
 optimizers    Adam, its schedules and precision, by name
+log           a line for several steps, with what is wrong with the game
+validation    numbers, best weights and pictures that a validation leaves
 checkpoints   every variable of a training in one file
 symptoms      what goes wrong in adversarial training, read from the log
 """
 
-from srnb.training.trainer import Trainer, pictures, rehearse
+from srnb.training.rehearsal import rehearse
+from srnb.training.trainer import Trainer
+from srnb.training.validation import pictures
 
 __all__ = ["Trainer", "pictures", "rehearse"]

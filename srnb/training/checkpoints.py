@@ -39,6 +39,19 @@ def kept(folder, stage, suffix="safetensors"):
     return sorted(folder.glob(f"{stage}-{'[0-9]' * 8}.{suffix}"))
 
 
+def forget(folder, stage, *, after, suffix="safetensors"):
+    """Delete the files of steps beyond `after`."""
+    for path in kept(folder, stage, suffix):
+        if path.stem > f"{stage}-{after:08d}":
+            path.unlink()
+
+
+def forget_all_but(count, folder, stage):
+    """Delete all checkpoints but the newest `count`."""
+    for path in kept(folder, stage)[:-count]:
+        path.unlink()
+
+
 def _named(variables):
     return {f"{index:05d}": variable for index, variable in enumerate(variables)}
 

@@ -5,23 +5,16 @@ Data is a function of the step, so a checkpoint needs only variables: networks, 
 what terms of the loss remember.
 """
 
-import itertools
-import math
-import time
+from contextlib import contextmanager
 
 import keras
 import numpy as np
-import pandas as pd
 from keras import ops
 
 from srnb import backend, losses, progress
-from srnb.data import images
-from srnb.evaluation.metrics import METRICS
-from srnb.models import save_weights
-from srnb.training import checkpoints, symptoms
-
-# logged, but no news for a progress line
-UNSEEN = ("learning_rate", "images_per_second", "real_logit", "fake_logit", "colour_drift", "loss_scale", "notice")
+from srnb.training import checkpoints
+from srnb.training.log import Log
+from srnb.training.validation import Validation
 
 
 class Trainer:
@@ -155,6 +148,17 @@ class Trainer:
         self.sync()
         return int(np.asarray(self.iterations.value))
 
+    def train_step(self, lr, hr, *, generator_moves=True):
+        """Make one compiled step on arrays (N, h, w, 3) and (N, H, W, 3); return what it logs, name -> scalar.
+
+        Variables show what it did after `sync`.
+        """
+        return self._compiled_step(lr, hr, generator_moves=generator_moves)
+
+    def generator_moves(self, step):
+        """Whether the generator moves at this step, counted from 1, or the discriminator alone."""
+        return step % self.discriminator_steps == 0
+
     def fit(
         self,
         batches,
@@ -188,56 +192,44 @@ class Trainer:
                 "checkpoint_every and validate_every must be multiples of log_every, so that a resumed log equals an "
                 f"unbroken one. Received: {checkpoint_every}, {validate_every} and {log_every}"
             )
-        first, record = self.step, {}
-        history = _rewind(run, stage, first)
-        record_best = _Best(best, run, stage, history)
+        first = self.step
+        checkpoints.forget(run.checkpoints, stage, after=first)
+        checkpoints.forget(run.figures, stage, after=first, suffix="png")
+        log = Log(run, stage, first=first, loss=self.adversarial and self.adversarial[1])
+        validation = Validation(run, stage, records=log.records, measure=validate, picture=picture, best=best)
+        if backend.accelerator():
+            run.update(device=backend.accelerator())
+        with self._watched(callbacks) as watchers, progress.Progress(steps, stage, start=first) as bar:
+            log.restart()
+            for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
+                watchers.on_train_batch_begin(step)
+                log.add(step, self.train_step(lr, hr, generator_moves=self.generator_moves(step)))
+                watchers.on_train_batch_end(step)
+                bar.update(step, **log.news)
+                if step % log_every and step < steps:
+                    continue
+                record = log.mean(batch_size=len(lr))
+                self.sync()
+                if step % validate_every == 0 or step == steps:
+                    record |= validation(step, self.average)
+                log.write(step, record)
+                if step % checkpoint_every == 0 or step == steps:
+                    self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
+                    checkpoints.forget_all_but(2, run.checkpoints, stage)
+                watchers.on_epoch_end(step // log_every, record)
+                if self.generator.stop_training:
+                    break
+                log.restart()
+
+    @contextmanager
+    def _watched(self, callbacks):
+        """Keras callbacks around a training, which leaves its networks usable however it ends."""
         watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
         self.generator.stop_training = False
         self.generator.optimizer = self.generator_optimizer  # TensorBoard and others look for the rate there
         try:
             watchers.on_train_begin()
-            if backend.accelerator():
-                run.update(device=backend.accelerator())
-            with progress.Progress(steps, stage, start=first) as bar:
-                pending, started = [], time.perf_counter()
-                for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
-                    watchers.on_train_batch_begin(step)
-                    moves = (
-                        {}
-                        if self.discriminator_steps == 1
-                        else {"generator_moves": not step % self.discriminator_steps}
-                    )
-                    pending.append((step, self._compiled_step(lr, hr, **moves)))
-                    watchers.on_train_batch_end(step)
-                    bar.update(step, **{name: value for name, value in record.items() if name not in UNSEEN})
-                    if step % log_every and step < steps:
-                        continue
-                    record = _mean_of(pending)
-                    seconds = time.perf_counter() - started
-                    record["images_per_second"] = round(len(pending) * len(lr) / seconds, 2)
-                    if step % validate_every == 0 or step == steps:
-                        self.sync()
-                        measured = validate(self.average) if validate else {}
-                        record |= {f"validation_{name}": value for name, value in measured.items()}
-                        record_best(step, measured, self.average)
-                        if picture:
-                            images.write(run.figures / f"{stage}-{step:08d}.png", picture(self.average))
-                    history = [*history, record][-symptoms.LINES - 1 :]
-                    notices = symptoms.find(history, loss=self.adversarial and self.adversarial[1])
-                    if notices:
-                        record["notice"] = "; ".join(notices)
-                        print(f"{stage} {step}: {record['notice']}", flush=True)
-                    run.log({"stage": stage, "step": step, **record})
-                    if step % checkpoint_every == 0 or step == steps:
-                        self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
-                        for path in checkpoints.kept(run.checkpoints, stage)[:-2]:
-                            path.unlink()
-                    if callbacks:  # they may read the optimizer
-                        self.sync()
-                    watchers.on_epoch_end(step // log_every, record)
-                    if self.generator.stop_training:
-                        break
-                    pending, started = [], time.perf_counter()
+            yield watchers
             self.sync()
             watchers.on_train_end()
         finally:  # also after Ctrl-C and a loss that is not finite: on JAX a step consumes the buffers of its variables
@@ -268,75 +260,3 @@ class Trainer:
         except ValueError as error:
             earlier = f"; delete it to go on from {paths[-2].name}" if paths[1:] else ""
             raise ValueError(f"{error}{earlier}") from None
-
-
-def rehearse(trainer, batches, *, steps, limit=math.inf):
-    """Make some steps without a run and return what was logged: a frame with a row per step.
-
-    It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
-    schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
-    """
-    rows, totals = [], []
-    for lr, hr in itertools.islice(batches(0), steps):
-        rows.append({name: float(value) for name, value in trainer._compiled_step(lr, hr).items()})
-        totals.append(sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items()))
-        if not math.isfinite(totals[-1]) or totals[-1] > limit * min(totals):
-            break
-    trainer.sync()
-    return pd.DataFrame(rows)
-
-
-def pictures(run, stage, *, count=5):
-    """Return up to `count` of the pictures that `fit` kept, evenly over the steps, with the last: name -> image."""
-    paths = checkpoints.kept(run.figures, stage, "png")
-    chosen = sorted({round(index) for index in np.linspace(0, len(paths) - 1, min(count, len(paths)))})
-    return {f"step {int(paths[index].stem[-8:])}": images.read(paths[index]) for index in chosen}
-
-
-class _Best:
-    """Keeps the weights of the best validation so far."""
-
-    def __init__(self, metric, run, stage, history):
-        self.metric, self.run, self.stage = metric, run, stage
-        self.path = run.weights / f"{stage}-best.weights.h5"
-        sign = -1 if metric and METRICS[metric].direction == "lower" else 1
-        self.rank = lambda value: sign * value
-        values = [record[f"validation_{metric}"] for record in history if f"validation_{metric}" in record]
-        self.value = max(values, key=self.rank, default=None)
-        if self.value is None:
-            self.path.unlink(missing_ok=True)  # of an earlier training in this folder
-
-    def __call__(self, step, measured, network):
-        if not self.metric:
-            return
-        if self.metric not in measured:
-            raise ValueError(f"best must be one of {', '.join(measured)}. Received: {self.metric}")
-        if self.value is None or self.rank(measured[self.metric]) > self.rank(self.value):
-            self.value = measured[self.metric]
-            save_weights(network, self.path)
-            entry = {"metric": self.metric, "value": self.value, "step": step}
-            self.run.update(best=self.run.read().get("best", {}) | {self.stage: entry})
-
-
-def _rewind(run, stage, step):
-    """Forget what an earlier training of this folder did after `step`; return the log records of what it did before."""
-    run.truncate_log(stage, step)
-    for folder, suffix in ((run.checkpoints, "safetensors"), (run.figures, "png")):
-        for path in checkpoints.kept(folder, stage, suffix):
-            if path.stem > f"{stage}-{step:08d}":
-                path.unlink()
-    log = run.read_log()
-    if log.empty:
-        return []
-    return [row.dropna().to_dict() for _, row in log[log["stage"] == stage].iterrows()]
-
-
-def _mean_of(pending):
-    """Mean of each logged value over some steps; raises at the first that is not finite."""
-    steps = [(step, {name: float(value) for name, value in logs.items()}) for step, logs in pending]
-    for step, values in steps:
-        broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            raise FloatingPointError(f"every loss must stay finite. Received at step {step}: {', '.join(broken)}")
-    names = {name: None for _, values in steps for name in values}  # the generator's are missing where it stood still
-    return {name: float(np.mean([values[name] for _, values in steps if name in values])) for name in names}

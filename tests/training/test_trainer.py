@@ -151,7 +151,7 @@ def test_every_term_alone_moves_the_generator(name):
     else:
         subject = plain_game(losses.ADVERSARIAL[name], terms={})
     before = arrays(subject.generator.trainable_variables)
-    logs = subject._compiled_step(*next(batches(0)))
+    logs = subject.train_step(*next(batches(0)))
     subject.sync()
     after = arrays(subject.generator.trainable_variables)
     assert all((a != b).any() for a, b in zip(before, after, strict=True))
@@ -162,7 +162,7 @@ def test_the_generators_step_leaves_the_discriminator_alone():
     subject = trainer(discriminator_rate=0.0)
     before = arrays(subject.discriminator.variables)
     lr, hr = next(batches(0))
-    subject._compiled_step(lr, hr)
+    subject.train_step(lr, hr)
     subject.sync()
     after = arrays(subject.discriminator.variables)
     trainable = [variable.trainable for variable in subject.discriminator.variables]
@@ -180,7 +180,7 @@ def test_the_generators_step_leaves_the_discriminator_alone():
 def test_average_follows_the_generator_moving_statistics_included():
     subject = trainer(ema_decay=0.75)
     before = arrays(subject.average.variables)
-    subject._compiled_step(*next(batches(0)))
+    subject.train_step(*next(batches(0)))
     subject.sync()
     for old, new, average in zip(
         before, arrays(subject.generator.variables), arrays(subject.average.variables), strict=True
@@ -193,7 +193,7 @@ def test_one_generator_forward_pass_per_gan_step(monkeypatch):
     subject, calls = trainer(), []
     call = subject.generator.call
     monkeypatch.setattr(subject.generator, "call", lambda *args, **options: calls.append(1) or call(*args, **options))
-    subject._compiled_step(*next(batches(0)))
+    subject.train_step(*next(batches(0)))
     assert len(calls) == 1
 
 
@@ -229,7 +229,7 @@ def test_a_training_that_is_cut_short_leaves_its_networks_usable(tmp_path, failu
 def test_a_wrapped_relativistic_loss_gets_the_real_logits():
     plain, wrapped = (trainer(adversarial=loss) for loss in RELATIVISTIC_TWICE)
     for (lr, hr), _ in zip(batches(0), range(2), strict=False):
-        expected, received = (float(subject._compiled_step(lr, hr)["adversarial"]) for subject in (plain, wrapped))
+        expected, received = (float(subject.train_step(lr, hr)["adversarial"]) for subject in (plain, wrapped))
         assert received == pytest.approx(expected, rel=1e-6)
 
 
@@ -271,12 +271,12 @@ def test_accumulated_gradients_equal_those_of_one_large_batch():
     whole = plain_trainer(keras.optimizers.SGD(**rate))
     lr, hr = next(batches(0))
     before = arrays(halves.generator.variables)
-    halves._compiled_step(lr[:2], hr[:2])
+    halves.train_step(lr[:2], hr[:2])
     halves.sync()
     for a, b in zip(before, arrays(halves.generator.variables), strict=True):
         np.testing.assert_array_equal(a, b)
-    halves._compiled_step(lr[2:], hr[2:])
-    whole._compiled_step(lr, hr)
+    halves.train_step(lr[2:], hr[2:])
+    whole.train_step(lr, hr)
     halves.sync(), whole.sync()
     for a, b in zip(arrays(halves.generator.variables), arrays(whole.generator.variables), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
@@ -287,7 +287,7 @@ def test_the_generator_moves_at_every_nth_step_only():
     stream, moved = batches(0), []
     for step in range(1, 7):
         before = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
-        logs = subject._compiled_step(*next(stream), generator_moves=step % 3 == 0)
+        logs = subject.train_step(*next(stream), generator_moves=step % 3 == 0)
         subject.sync()
         after = arrays(subject.generator.trainable_variables) + arrays(subject.discriminator.trainable_variables)
         changed = [(a != b).any() for a, b in zip(before, after, strict=True)]
@@ -312,7 +312,7 @@ def test_half_precision_follows_single_precision(precision):
             keras.config.set_dtype_policy("float32")
         assert subject.generator.layers[1].compute_dtype == policy
         stream = batches(0)
-        return subject, [subject._compiled_step(*next(stream)) for _ in range(10)]
+        return subject, [subject.train_step(*next(stream)) for _ in range(10)]
 
     (_, single), (subject, half) = logs("float32"), logs(precision)
     assert str(keras.backend.standardize_dtype(half[-1]["pixel"].dtype)) == "float32"
@@ -324,10 +324,10 @@ def test_half_precision_follows_single_precision(precision):
 def test_a_gradient_that_overflows_float16_halves_the_loss_scale_and_moves_nothing():
     subject = plain_trainer(optimizers.adam(1e-2, precision="float16"))
     lr, hr = next(batches(0))
-    first = subject._compiled_step(lr, hr)
+    first = subject.train_step(lr, hr)
     subject.sync()
     before = arrays(subject.generator.variables)
-    assert float(subject._compiled_step(lr, hr * np.float32(1e36))["loss_scale"]) == float(first["loss_scale"]) / 2
+    assert float(subject.train_step(lr, hr * np.float32(1e36))["loss_scale"]) == float(first["loss_scale"]) / 2
     subject.sync()
     for a, b in zip(before, arrays(subject.generator.variables), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -391,6 +391,11 @@ def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
     assert not frame["pixel"].iloc[-1] < 4 * frame["pixel"].min()
 
 
+def test_in_a_rehearsal_the_generator_moves_as_seldom_as_in_the_training():
+    frame = training.rehearse(plain_game(discriminator_steps=3), batches, steps=6)
+    assert frame["pixel"].notna().tolist() == [False, False, True] * 2
+
+
 FIVE_STEPS = """
 import json, sys
 import numpy as np
@@ -404,11 +409,11 @@ for variable in subject.generator.trainable_variables + subject.discriminator.tr
     variable.assign(generator.normal(size=variable.shape).astype("float32") * 0.1)
 subject.generator.layers[3].rate = 0.0  # random numbers differ between frameworks
 stream = batches(0)
-logs = [subject._compiled_step(*next(stream)) for _ in range(5)]
+logs = [subject.train_step(*next(stream)) for _ in range(5)]
 refused = None
 if devices > 1:
     try:
-        subject._compiled_step(*(array[:3] for array in next(stream)))
+        subject.train_step(*(array[:3] for array in next(stream)))
     except ValueError as error:
         refused = str(error)
 print(json.dumps([devices, refused, [{name: float(value) for name, value in step.items()} for step in logs]]))

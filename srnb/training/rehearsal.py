@@ -1,0 +1,25 @@
+"""A few steps of a training without a run, to see how it begins."""
+
+import itertools
+import math
+
+import pandas as pd
+
+
+def rehearse(trainer, batches, *, steps, limit=math.inf):
+    """Make some steps without a run and return what was logged: a frame with a row per step.
+
+    It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
+    schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
+    """
+    rows, lowest = [], math.inf
+    for step, (lr, hr) in enumerate(itertools.islice(batches(0), steps), 1):
+        moves = trainer.generator_moves(step)
+        rows.append({name: float(value) for name, value in trainer.train_step(lr, hr, generator_moves=moves).items()})
+        if moves:
+            total = sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items())
+            lowest = min(lowest, total)
+            if not math.isfinite(total) or total > limit * lowest:
+                break
+    trainer.sync()
+    return pd.DataFrame(rows)
