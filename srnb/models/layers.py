@@ -148,6 +148,8 @@ class SpectralNormalization(keras.layers.Wrapper):
             for _ in range(self.power_iterations):
                 left = self._step(left, ops.stop_gradient(matrix))
             self.left.assign(left)
+        else:
+            left = _unit(left)  # an average of weights, or a mixture of two networks, shortens it
         return self.layer(x / ops.cast(ops.norm(ops.matmul(left, matrix)), x.dtype))
 
     def compute_output_shape(self, input_shape):
@@ -263,15 +265,20 @@ class VirtualBatchNormalization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
+def virtual_batch(model):
+    """List the layers of virtual batch normalisation of a model."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, VirtualBatchNormalization)]
+
+
 def set_reference(model, images):
     """Store the statistics of a reference batch in every VirtualBatchNormalization of `model`, in one forward pass."""
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, VirtualBatchNormalization)]
+    virtual = virtual_batch(model)
     try:
-        for layer in found:
+        for layer in virtual:
             layer.collecting = True
         model(images, training=False)
     finally:
-        for layer in found:
+        for layer in virtual:
             layer.collecting = False
 
 

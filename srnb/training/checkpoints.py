@@ -18,20 +18,20 @@ def save(path, variables, parameters):
 
 def restore(path, variables, parameters):
     """Assign what `save` wrote. Raises ValueError, and changes nothing, unless the file is whole and all of it fits."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            found = json.loads((file.metadata() or {}).get("parameters", "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise ValueError(f"a checkpoint must be whole. Received: {path} ({error})") from None
+    stored, arrays = _read(path)
     variables = _named(variables)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
-    differences = _differences(expected, shapes) + _differences(parameters, found)
+    differences = _differences(expected, shapes) + _differences(parameters, stored)
     if differences:
         raise ValueError(f"a checkpoint must come from the same training. Received: {path}: {'; '.join(differences)}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def parameters(path):
+    """Return the flat dict of a checkpoint. Raises ValueError unless the file is whole."""
+    return _read(path)[0]
 
 
 def kept(folder, stage, suffix="safetensors"):
@@ -50,6 +50,15 @@ def forget_all_but(count, folder, stage):
     """Delete all checkpoints but the newest `count`."""
     for path in kept(folder, stage)[:-count]:
         path.unlink()
+
+
+def _read(path):
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stored = json.loads((file.metadata() or {}).get("parameters", "{}"))
+            return stored, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise ValueError(f"a checkpoint must be whole. Received: {path} ({error})") from None
 
 
 def _named(variables):

@@ -117,6 +117,7 @@ def optimizer(
     milestones="",
     decay=0.5,
     cycles=1,
+    restarts="",
     warmup=0,
     beta_2=0.99,
     clip_norm=0.0,
@@ -125,8 +126,8 @@ def optimizer(
 ):
     """Return Adam with its schedule, for a network that moves at every n-th batch.
 
-    steps, warmup, milestones ("50000,100000"): in batches, whatever `every` is. For the rest see `optimizers.schedule`
-    and `optimizers.adam`.
+    steps, warmup, milestones and restarts ("50000,100000"): in batches, whatever `every` is.
+    For the rest see `optimizers.schedule` and `optimizers.adam`.
     """
     rate = optimizers.schedule(
         schedule,
@@ -136,6 +137,7 @@ def optimizer(
         milestones=[int(milestone) // every for milestone in _split(milestones)],
         factor=decay,
         cycles=cycles,
+        restarts=[int(restart) // every for restart in _split(restarts)],
     )
     options = {"beta_2": beta_2, "clip_norm": clip_norm, "accumulate": accumulate, "precision": precision}
     return optimizers.adam(rate, **options)

@@ -7,7 +7,7 @@ from keras.optimizers import schedules
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5, cycles=1, lowest=0.0):
+def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5, cycles=1, restarts=(), lowest=0.0):
     """Return a Keras learning-rate schedule over `steps` updates, or the number itself where it is constant.
 
     constant   `learning_rate` throughout
@@ -16,6 +16,7 @@ def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5,
                has 4 cycles and 1e-7)
     sweep      from `lowest` up to `learning_rate` in equal factors: the learning-rate range test of Smith 2017
 
+    restarts: updates after which a cosine had ended and begins again, where `steps` of a finished training were raised.
     warmup: updates over which the rate first climbs from zero, times whatever the schedule says.
     Raises ValueError for unknown names and for numbers that make no schedule.
     """
@@ -25,6 +26,11 @@ def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5,
         raise ValueError(
             "learning_rate must be positive, steps and cycles at least 1, warmup not negative, and lowest in "
             f"[0, learning_rate]. Received: {learning_rate}, {steps}, {cycles}, {warmup} and {lowest}"
+        )
+    ends = [*restarts, steps]
+    if restarts and (name != "cosine" or ends != sorted(set(ends)) or ends[0] < 1):
+        raise ValueError(
+            f"restarts must be growing numbers below the {steps} steps of a cosine. Received: {restarts} for {name}"
         )
     milestones = list(milestones)
     if milestones != sorted(set(milestones)) or (milestones and milestones[0] < 1):
@@ -38,15 +44,21 @@ def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5,
         # Keras keeps a value up to and including its boundary, counted from 0
         rate = schedules.PiecewiseConstantDecay([milestone - 1 for milestone in milestones], values)
     elif name == "cosine":
-        options = {"alpha": lowest / learning_rate}
-        rate = schedules.CosineDecay(learning_rate, steps, **options)
-        if cycles > 1:
-            rate = schedules.CosineDecayRestarts(learning_rate, -(-steps // cycles), t_mul=1.0, **options)
+        begins = [0, *restarts]
+        parts = [_cosine(learning_rate, end - begin, cycles, lowest) for begin, end in zip(begins, ends, strict=True)]
+        rate = Succession(parts, begins) if restarts else parts[0]
     elif name == "sweep":
         if not lowest:
             raise ValueError("a sweep must start above zero. Received: lowest=0")
         rate = schedules.ExponentialDecay(lowest, 1, (learning_rate / lowest) ** (1 / max(steps - 1, 1)))
     return WarmUp(rate, warmup) if warmup else rate
+
+
+def _cosine(learning_rate, steps, cycles, lowest):
+    options = {"alpha": lowest / learning_rate}
+    if cycles > 1:
+        return schedules.CosineDecayRestarts(learning_rate, -(-steps // cycles), t_mul=1.0, **options)
+    return schedules.CosineDecay(learning_rate, steps, **options)
 
 
 def policy(precision):
@@ -77,6 +89,45 @@ def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1,
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+def rates(optimizer, updates=None):
+    """Return learning rates by update, which counts from 0, as text; of the first, middle and last so far by default.
+
+    They tell whether two schedules have been the same so far, whatever comes later.
+    """
+    rate, count = _schedule_of(optimizer)
+    if updates is None:
+        updates = sorted({0, count // 2, count - 1}) if count else []
+    return {str(update): float(rate(int(update)) if callable(rate) else rate) for update in updates}
+
+
+def has_ended(optimizer):
+    """Whether a schedule has come down to zero for all updates that follow."""
+    rate, count = _schedule_of(optimizer)
+    return callable(rate) and float(rate(count)) == 0
+
+
+def _schedule_of(optimizer):
+    """Rate or schedule of an optimizer, and its updates so far."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return optimizer._learning_rate, int(
+        keras.ops.convert_to_numpy(optimizer.iterations)
+    )  # Keras shows but the present
+
+
+class Succession(schedules.LearningRateSchedule):
+    """Schedules one after the other, each from its own beginning, in updates, until that of the next."""
+
+    def __init__(self, parts, begins):
+        self.parts, self.begins = parts, begins
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        rate = self.parts[0](step)
+        for part, begin in zip(self.parts[1:], self.begins[1:], strict=True):
+            rate = keras.ops.where(step < begin, rate, part(keras.ops.maximum(step - begin, 0.0)))
+        return rate
 
 
 class WarmUp(schedules.LearningRateSchedule):

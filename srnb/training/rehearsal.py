@@ -12,6 +12,7 @@ def rehearse(trainer, batches, *, steps, limit=math.inf):
     It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
     schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
     """
+    trainer.take_reference(batches)
     rows, lowest = [], math.inf
     for step, (lr, hr) in enumerate(itertools.islice(batches(0), steps), 1):
         moves = trainer.generator_moves(step)

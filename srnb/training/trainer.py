@@ -12,7 +12,8 @@ import numpy as np
 from keras import ops
 
 from srnb import backend, losses, progress
-from srnb.training import checkpoints
+from srnb.models import layers
+from srnb.training import checkpoints, optimizers
 from srnb.training.log import Log
 from srnb.training.validation import Validation
 
@@ -83,11 +84,14 @@ class Trainer:
             self.state += [*discriminator.variables, *discriminator_optimizer.variables]
         for _, term in [*self.terms.values(), *self.discriminator_terms.values()]:
             self.state += getattr(term, "variables", [])
+        self.references = None
         self._all_variables = self.state + [variable for network in frozen for variable in network.variables]
         self._compiled_step = backend.compile_step(self._step, self._all_variables, split=True, jit_compile=jit_compile)
 
     def _step(self, lr, hr, generator_moves=True):
         logs = {}
+        for network, images in self.references or ():
+            layers.set_reference(network, images)  # by the weights of now
         if generator_moves:
             learning_rate = ops.convert_to_tensor(self.generator_optimizer.learning_rate)  # of this step, so read first
             sr, logs = backend.minimize(
@@ -159,6 +163,22 @@ class Trainer:
         """Whether the generator moves at this step, counted from 1, or the discriminator alone."""
         return step % self.discriminator_steps == 0
 
+    def take_reference(self, batches):
+        """Make the first batch of all the reference of virtual batch normalisation, for networks that have it.
+
+        Before the first step; `fit` and `rehearse` do it. As in the paper the reference goes through the network at
+        every step; unlike there no gradient flows through it.
+        """
+        if self.references is not None:
+            return
+        sides = [(self.generator, 0), (self.average, 0), (self.discriminator, 1)]
+        sides = [(network, side) for network, side in sides if network and layers.virtual_batch(network)]
+        pair = next(batches(0)) if sides else None
+        for network, side in sides:
+            layers.set_reference(network, pair[side])
+        # the average follows the statistics of the generator as it follows its weights
+        self.references = [(network, pair[side]) for network, side in sides if network is not self.average]
+
     def fit(
         self,
         batches,
@@ -193,6 +213,13 @@ class Trainer:
                 f"unbroken one. Received: {checkpoint_every}, {validate_every} and {log_every}"
             )
         first = self.step
+        for name, optimizer in self._optimizers().items() if first < steps else ():
+            if optimizers.has_ended(optimizer):
+                raise ValueError(
+                    f"the learning rate of the {name} must be above zero. Received: 0 from step {first + 1} on, where "
+                    f"its schedule has ended; a cosine begins again with {first} among its restarts"
+                )
+        self.take_reference(batches)
         checkpoints.forget(run.checkpoints, stage, after=first)
         checkpoints.forget(run.figures, stage, after=first, suffix="png")
         log = Log(run, stage, first=first, loss=self.adversarial and self.adversarial[1])
@@ -243,12 +270,27 @@ class Trainer:
     def save(self, path):
         """Write every variable of both networks, average, optimizers and the step: all that a resume needs."""
         self.sync()
-        checkpoints.save(path, self.state, self.parameters)
+        rates = {name: optimizers.rates(optimizer) for name, optimizer in self._optimizers().items()}
+        checkpoints.save(path, self.state, self.parameters | {"learning_rates": rates})
 
     def restore(self, path):
-        """Read a checkpoint that `save` wrote. Raises ValueError if it is damaged or from another training."""
+        """Read a checkpoint that `save` wrote.
+
+        Raises ValueError if it is damaged or from another training. The learning rates must be the same up to the
+        checkpoint's step; what comes after it, a training is free to change.
+        """
         self.sync()
-        checkpoints.restore(path, self.state, self.parameters)
+        stored = checkpoints.parameters(path).get("learning_rates", {})
+        for name, optimizer in self._optimizers().items():
+            before = stored.get(name, {})
+            now = optimizers.rates(optimizer, before)
+            if any(abs(before[update] - now[update]) > 1e-4 * max(now.values()) for update in before):
+                raise ValueError(
+                    f"the learning rates of the {name} must have been the same so far. Received: {path} with {before} "
+                    f"by update, where this schedule has {now}. (Where steps were raised a cosine needs among its "
+                    "restarts the step at which the earlier training ended.)"
+                )
+        checkpoints.restore(path, self.state, self.parameters | {"learning_rates": stored})
 
     def resume(self, run, stage):
         """Restore the newest checkpoint of `stage` in the run's folder, if there is one; `fit` goes on from there."""
@@ -260,3 +302,7 @@ class Trainer:
         except ValueError as error:
             earlier = f"; delete it to go on from {paths[-2].name}" if paths[1:] else ""
             raise ValueError(f"{error}{earlier}") from None
+
+    def _optimizers(self):
+        both = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
+        return {name: optimizer for name, optimizer in both.items() if optimizer is not None}

@@ -97,6 +97,14 @@ def test_spectral_normalization_divides_by_the_largest_singular_value(inner):
     np.testing.assert_allclose(out, run(layer.layer, x), atol=1e-4)
 
 
+def test_spectral_normalization_of_averaged_weights_divides_by_a_norm_still():
+    layer = layers.SpectralNormalization(keras.layers.Conv2D(4, 3))
+    x = picture(1, 5, 5, 3)
+    expected = run(layer, x)
+    layer.left.assign(0.5 * array(layer.left))  # the mean of two unit vectors is shorter than one
+    np.testing.assert_allclose(run(layer, x), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_spectral_normalization_starts_near_the_norm_and_rests_in_inference():
     layer = layers.SpectralNormalization(keras.layers.Conv2D(8, 3))
     x = picture(1, 5, 5, 4)

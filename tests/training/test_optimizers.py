@@ -30,6 +30,13 @@ def test_cosine_falls_to_the_lowest_and_restarts():
     assert rates(8, "cosine", 1.0, lowest=0.1, cycles=2) == pytest.approx(half + half, rel=1e-5)
 
 
+def test_a_cosine_begins_again_where_an_earlier_training_ended():
+    first, again = rates(4, "cosine", 1.0), rates(10, "cosine", 1.0, restarts=[4])
+    assert again[:4] == first
+    assert again[4:] == pytest.approx(rates(6, "cosine", 1.0))
+    assert again[4] == first[0] == 1.0
+
+
 def test_warmup_climbs_from_zero_under_any_schedule():
     assert rates(5, "constant", 1.0, warmup=4) == pytest.approx([0.25, 0.5, 0.75, 1, 1])
     plain = rates(8, "cosine", 1.0)
@@ -50,6 +57,8 @@ def test_sweep_grows_in_equal_factors():
         ({"milestones": [3]}, "milestones belong"),
         ({"name": "step", "milestones": [3, 2]}, "growing"),
         ({"name": "sweep"}, "above zero"),
+        ({"restarts": [8]}, "restarts must be"),
+        ({"name": "constant", "restarts": [2]}, "restarts must be"),
     ],
 )
 def test_what_makes_no_schedule_is_refused(arguments, message):

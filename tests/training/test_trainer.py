@@ -14,7 +14,8 @@ import pytest
 from keras import layers, ops
 
 from srnb import losses, runs, training
-from srnb.training import optimizers
+from srnb.models.layers import SpectralNormalization, VirtualBatchNormalization
+from srnb.training import objectives, optimizers
 
 pytestmark = pytest.mark.backends
 
@@ -254,6 +255,81 @@ def test_wrong_checkpoints_are_refused(tmp_path):
         subject.resume(run, "gan")
     for a, b in zip(before, arrays(subject.state), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def adam(steps, schedule, **options):
+    return objectives.optimizer(1e-2, steps=steps, schedule=schedule, **options)
+
+
+@pytest.mark.parametrize("schedule, options", [("constant", {}), ("step", {"milestones": "3"})])
+def test_a_finished_training_goes_on_when_steps_are_raised(tmp_path, schedule, options):
+    run = fit(plain_trainer(adam(4, schedule, **options)), tmp_path, 4)
+    longer = plain_trainer(adam(8, schedule, **options))
+    longer.resume(run, "gan")
+    fit(longer, tmp_path, 8)
+    assert run.read_log()["step"].tolist() == [2, 4, 6, 8]
+    assert (run.read_log()["learning_rate"] > 0).all()
+
+
+def test_a_cosine_that_has_ended_says_so_and_begins_again_on_request(tmp_path):
+    subject = plain_trainer(adam(4, "cosine"))
+    run = fit(subject, tmp_path, 4)
+    with pytest.raises(ValueError, match=r"above zero\. Received: 0 from step 5 on.*with 4 among its restarts"):
+        fit(subject, tmp_path, 8)
+    with pytest.raises(ValueError, match="must have been the same so far"):
+        plain_trainer(adam(8, "cosine")).resume(run, "gan")
+    longer = plain_trainer(adam(8, "cosine", restarts="4"))
+    longer.resume(run, "gan")
+    fit(longer, tmp_path, 6)
+    interrupted = plain_trainer(adam(8, "cosine", restarts="4"))
+    interrupted.resume(run, "gan")
+    fit(interrupted, tmp_path, 8)
+    rates = run.read_log()["learning_rate"].tolist()
+    assert rates[2:] == pytest.approx(rates[:2])
+
+
+def spectral_trainer():
+    keras.utils.set_random_seed(0)
+    lr = keras.Input((None, None, 3))
+    layer = SpectralNormalization(layers.Conv2D(8, 3, padding="same"))
+    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(layer(lr)))
+    adam = keras.optimizers.Adam(0.03)
+    return training.Trainer(network, terms={"pixel": (1.0, losses.mse)}, generator_optimizer=adam, ema_decay=0.9)
+
+
+def test_the_average_of_a_spectrally_normalised_network_has_the_norm_one():
+    subject = spectral_trainer()
+    training.rehearse(subject, batches, steps=20)
+    layer = next(layer for layer in subject.average.layers if isinstance(layer, SpectralNormalization))
+    kernel, left = (np.asarray(ops.convert_to_numpy(x)) for x in (layer.layer.kernel, layer.left))
+    x = np.random.default_rng(0).random((1, 5, 5, 3), dtype="float32")
+    layer.layer.bias.assign(np.zeros(8, "float32"))
+    factor = ops.convert_to_numpy(layer.layer(x)) / ops.convert_to_numpy(layer(x, training=False))
+    assert np.linalg.norm(left) < 0.999  # or the test would show nothing
+    largest = np.linalg.svd(kernel.reshape(-1, 8), compute_uv=False)[0]
+    assert np.median(factor) == pytest.approx(largest, rel=0.02)
+
+
+def virtual_trainer():
+    keras.utils.set_random_seed(0)
+    lr = keras.Input((None, None, 3))
+    x = VirtualBatchNormalization()(layers.Conv2D(4, 3, padding="same")(lr))
+    network = keras.Model(lr, layers.Conv2DTranspose(3, 2, strides=2)(x))
+    return training.Trainer(
+        network, terms={"pixel": (1.0, losses.mse)}, generator_optimizer=keras.optimizers.SGD(0.1), ema_decay=0.5
+    )
+
+
+def test_virtual_batch_normalisation_has_the_first_batch_as_its_reference(tmp_path):
+    subject = virtual_trainer()
+    lr, _ = next(batches(0))
+    maps = ops.convert_to_numpy(subject.generator.layers[1](lr))  # before the first step
+    frame = training.rehearse(subject, batches, steps=1)
+    assert len(frame) == 1
+    layer = subject.generator.layers[2]
+    np.testing.assert_allclose(arrays([layer.mean])[0], maps.mean((0, 1, 2)), atol=1e-6)
+    counts = [arrays([network.layers[2].count])[0] for network in (subject.generator, subject.average)]
+    assert counts == [4, 4]
 
 
 def test_keras_callbacks_and_validation_see_the_run(tmp_path):
