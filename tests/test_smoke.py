@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     command = [str(Path(sys.executable).parent / "srnb"), "run", "--preset", "smoke", "--results", str(folder)]
+    command += ["-p", "tensorboard", "true"]
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)  # users stand anywhere
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,3 +78,11 @@ def test_another_network_is_one_parameter(tmp_path, generator):
     record = json.loads((tmp_path / "results" / "smoke" / "run.json").read_text())
     assert record["generator"]["name"] == generator.partition(".")[0] and record["generator"]["width"] == 8
     assert "does not have, left out: " in done.stdout
+
+
+def test_tensorboard_has_the_log_in_the_run_folder(results):
+    stages = {
+        path.relative_to(results / "smoke" / "tensorboard").parts[0]
+        for path in results.glob("smoke/tensorboard/**/events*")
+    }
+    assert stages == {"pretrain", "gan"}
