@@ -47,8 +47,9 @@ def forget(folder, stage, *, after, suffix="safetensors"):
 
 
 def forget_all_but(count, folder, stage):
-    """Delete all checkpoints but the newest `count`."""
+    """Delete all checkpoints but the newest `count`, and what the log keeps beside them."""
     for path in kept(folder, stage)[:-count]:
+        path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
 
 

@@ -1,10 +1,12 @@
 """The log of a stage: a line holds the mean of each value over some steps, and what is wrong with the game."""
 
+import json
 import math
 import time
 
 import numpy as np
 
+from srnb import runs
 from srnb.training import symptoms
 
 # logged, but no news for a progress line
@@ -26,9 +28,22 @@ class Log:
         self.last = {}
         self.restart()
 
-    def restart(self):
-        """Begin to collect, and to measure time, anew."""
-        self.steps, self.started = [], time.perf_counter()
+    def restart(self, steps=()):
+        """Begin to collect, and to measure time, anew; `steps` are those that an earlier session has collected."""
+        self.steps, self.earlier, self.started = list(steps), len(steps), time.perf_counter()
+
+    def keep(self, step):
+        """Write what is collected beside the checkpoint of a step between two lines: the next line needs it."""
+        steps = [(each, {name: float(value) for name, value in values.items()}) for each, values in self.steps]
+        runs.write_json(self._path(step), steps)
+
+    def kept(self, step):
+        """Return what `keep` wrote at a step, empty if it wrote nothing."""
+        path = self._path(step)
+        return json.loads(path.read_text("utf-8")) if path.is_file() else []
+
+    def _path(self, step):
+        return self.run.checkpoints / f"{self.stage}-{step:08d}.json"
 
     def add(self, step, values):
         """Take what a step returned; nothing waits for its result yet."""
@@ -52,7 +67,7 @@ class Log:
         names = {name: None for _, values in steps for name in values}  # no terms of a generator that stood still
         record = {name: float(np.mean([values[name] for _, values in steps if name in values])) for name in names}
         seconds = time.perf_counter() - self.started
-        return record | {"images_per_second": round(len(steps) * batch_size / seconds, 2)}
+        return record | {"images_per_second": round((len(steps) - self.earlier) * batch_size / seconds, 2)}
 
     def write(self, step, record):
         """Write a line; the symptoms that it completes become its `notice` and are printed."""

@@ -13,7 +13,7 @@ from keras import ops
 
 from srnb import backend, losses, progress
 from srnb.models import layers
-from srnb.training import checkpoints, optimizers
+from srnb.training import checkpoints, optimizers, signals
 from srnb.training.log import Log
 from srnb.training.validation import Validation
 
@@ -205,7 +205,8 @@ class Trainer:
             the photographs that are validated on, so no fair number of theirs.
         callbacks: Keras callbacks; their epoch is the stretch between two log lines.
         Symptoms of a game gone wrong are logged as `notice` and shown, see `symptoms`.
-        Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays.
+        Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays. After
+        USR1, by which schedulers say that time is short, saves a checkpoint and raises KeyboardInterrupt.
         """
         if checkpoint_every % log_every or validate_every % log_every:
             raise ValueError(
@@ -226,9 +227,12 @@ class Trainer:
         validation = Validation(run, stage, records=log.records, measure=validate, picture=picture, best=best)
         if backend.accelerator():
             run.update(device=backend.accelerator())
-        with self._watched(callbacks) as watchers, progress.Progress(steps, stage, start=first) as bar:
-            log.restart()
+        bar = progress.Progress(steps, stage, start=first)
+        with signals.usr1() as warned, self._watched(callbacks) as watchers, bar:
+            log.restart(log.kept(first))
             for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
+                if warned.is_set():
+                    self._leave(run, log, step - 1)
                 watchers.on_train_batch_begin(step)
                 log.add(step, self.train_step(lr, hr, generator_moves=self.generator_moves(step)))
                 watchers.on_train_batch_end(step)
@@ -247,6 +251,13 @@ class Trainer:
                 if self.generator.stop_training:
                     break
                 log.restart()
+
+    def _leave(self, run, log, step):
+        """Save the state after a step, between two log lines or not, and end the training."""
+        log.keep(step)
+        self.save(run.checkpoints / f"{log.stage}-{step:08d}.safetensors")
+        checkpoints.forget_all_but(2, run.checkpoints, log.stage)
+        raise KeyboardInterrupt(f"told to end, saved at step {step}")
 
     @contextmanager
     def _watched(self, callbacks):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,6 +114,30 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path, adversarial):
     logs = [run.read_log().drop(columns="images_per_second") for run in (run, broken_run)]
     assert logs[0].to_dict() == logs[1].to_dict()
     assert logs[0]["step"].tolist() == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs USR1")
+@pytest.mark.parametrize("step", [5, 6], ids=["between two log lines", "at a log line"])
+def test_usr1_saves_at_the_next_step_and_the_resumed_run_equals_an_unbroken_one(tmp_path, step):
+    class Scheduler(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == step:
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+    unbroken = trainer()
+    run = fit(unbroken, tmp_path / "unbroken", 10)
+    with pytest.raises(KeyboardInterrupt, match=f"saved at step {step}"):
+        fit(trainer(), tmp_path / "broken", 10, callbacks=[Scheduler()])
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    resumed = trainer()
+    resumed.resume(runs.Run(tmp_path / "broken"), "gan")
+    assert resumed.step == step
+    broken_run = fit(resumed, tmp_path / "broken", 10)
+    for a, b in zip(arrays(unbroken.state), arrays(resumed.state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    logs = [run.read_log().drop(columns="images_per_second") for run in (run, broken_run)]
+    assert logs[0].to_dict() == logs[1].to_dict()
+    assert not list(broken_run.checkpoints.glob("*.json"))
 
 
 @pytest.mark.slow
