@@ -169,7 +169,7 @@ def versions():
 
 
 def git_state():
-    """Return commit and whether tracked files differ from it; both None outside a git files."""
+    """Return commit and whether tracked files differ from it; both None outside a git checkout."""
     try:
         commit = _output("git", "-C", files.ROOT, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_output("git", "-C", files.ROOT, "status", "--porcelain", "-uno"))}
