@@ -29,7 +29,7 @@ def run(tmp_path):
         backend="tensorflow",
         git={"commit": "0123456789"},
         values={"dataset_folder": "/somewhere", "steps": 1000},
-        notebooks={"02_pretrain": {"seconds": 75.0}},
+        notebooks={"02_pretrain": {"status": "complete", "seconds": 75.0}},
     )
     for step in range(10, 1001, 10):
         run.log({"stage": "pretrain", "step": step, "pixel": 1 / step})

@@ -110,7 +110,8 @@ class _Graph:
         (first, *_), kl = inputs, keras.layers
         maps = self.maps[first]
         if isinstance(layer, layers.SpectralNormalization):
-            sigma = np.linalg.norm(np.asarray(layer.left) @ np.asarray(layer._matrix()))
+            left = np.asarray(layer.left)
+            sigma = np.linalg.norm(left @ np.asarray(layer._matrix())) / np.linalg.norm(left)
             return self.convolution(layer.layer, first, 1 / float(sigma))
         if isinstance(layer, (kl.Conv2D, kl.Conv2DTranspose)):
             return self.convolution(layer, first)
