@@ -43,6 +43,9 @@ def main():
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
+_stop = threading.Event()  # somebody has asked the running command to stop
+
+
 def plainly(command):
     """Let a command end with one clear message instead of a traceback when its user can put things right.
 
@@ -51,26 +54,36 @@ def plainly(command):
 
     @wraps(command)
     def wrapped(*args, **kwargs):
+        _stop.clear()
         try:
             with terminated_like_interrupted():
                 return command(*args, **kwargs)
-        except (ValueError, OSError) as error:
-            raise click.ClickException(sentence(error)) from None
-        except KeyboardInterrupt:
-            click.echo("Error: interrupted", err=True)
-            sys.exit(130)
+        except (Exception, KeyboardInterrupt) as error:
+            if _stop.is_set() or isinstance(error, KeyboardInterrupt):
+                click.echo("Error: interrupted", err=True)
+                sys.exit(130)
+            if isinstance(error, (ValueError, OSError)):
+                raise click.ClickException(sentence(error)) from None
+            raise
 
     return wrapped
 
 
 @contextmanager
 def terminated_like_interrupted():
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only."""
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only.
+
+    TensorFlow may turn the exception into another one, or drop it, while it traces a program; so it is remembered, too:
+    see `stop_if_asked`.
+    """
 
     def interrupt(number, frame):
+        _stop.set()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's & ignores it, and so do we
+        signals.append(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread():
         signals = []
     earlier = {number: signal.signal(number, interrupt) for number in signals}
@@ -79,6 +92,12 @@ def terminated_like_interrupted():
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+def stop_if_asked():
+    """Raise KeyboardInterrupt if one was asked for and got lost on its way; long loops call it."""
+    if _stop.is_set():
+        raise KeyboardInterrupt
 
 
 def sentence(error):

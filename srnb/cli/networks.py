@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence
+from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence, stop_if_asked
 
 PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 
@@ -60,6 +60,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
             with click.progressbar(length=1000, label=source.name) as bar:
 
                 def show(done, total, bar=bar):
+                    stop_if_asked()
                     bar.update(1000 * done // total - bar.pos)
 
                 inference.upscale_file(network, source, target, tile=tile, ensemble=ensemble, progress=show)

@@ -72,7 +72,8 @@ def test_interrupted_upscale_leaves_no_half_file(results, tmp_path, number, name
         time.sleep(0.01)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and said == "Error: interrupted\n", name
+    # before it TensorFlow may say that it dropped an exception while it traced a program
+    assert process.returncode == 130 and said.endswith("Error: interrupted\n"), name
     assert not list(out.iterdir())
 
 
