@@ -15,10 +15,16 @@ from nbformat.v4 import new_code_cell, new_notebook
 from srnb import runs
 from srnb.runner import jobs, lock, slurm
 
-needs_slurm = pytest.mark.skipif(
+without_slurm = pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0 or not all(map(shutil.which, cluster.NEEDED)),
     reason="needs root and a Slurm to start: apt-get install slurm-wlm munge",
 )
+
+
+def needs_slurm(test):
+    """Each waits for a real scheduler, a minute or two."""
+    return pytest.mark.slow(without_slurm(test))
+
 
 # a training as `Trainer.fit` makes one: a function of the step, a checkpoint now and then, and one when it is warned
 TRAINING = """
@@ -159,7 +165,7 @@ def test_a_grid_its_gpus_and_a_second_submission(slurmed, place):
     again = srnb(place, *grid)
     assert "rates-slow · queued already: job" in again and "sbatch" not in again and "each writes" not in again
     working = slow if lock.holder(slow) else fast
-    assert "running · 01_train │ toy 12/30 · " in srnb(place, "runs")
+    assert "running · 01_train │ " in srnb(place, "runs")
     assert "a run must not be going on already" in srnb(place, "run", "--resume", str(working.folder))
     (place / "go").touch()
     until(lambda: slow.is_done and fast.is_done)
