@@ -182,6 +182,32 @@ def warn():
                 process.send_signal(signal.SIGUSR1)
 
 
+def end_orphans(pid):
+    """End the kernels that a process which is no more has left: they end by themselves, but one at work notices late.
+
+    Raises ValueError if one does not end.
+    """
+    orphans = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            kernel = "ipykernel_launcher" in process.cmdline() and process.ppid() != pid
+            if kernel and process.environ().get("JPY_PARENT_PID") == str(pid):
+                process.kill()
+                orphans.append(process)
+    deadline = time.monotonic() + 60
+    while any(map(_is_there, orphans)):
+        if time.monotonic() > deadline:
+            raise ValueError(f"kernels of a killed runner must end. Received: {', '.join(map(str, orphans))}")
+        time.sleep(0.05)
+
+
+def _is_there(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _explain(copy, error, timeout, words):
     """Return the record of a failure and mark its cell in the partial copy, as papermill does for exceptions only."""
     if isinstance(error, PapermillExecutionError):

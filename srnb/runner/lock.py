@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import psutil
 
 from srnb import files, runs
-from srnb.runner import slurm
+from srnb.runner import kernel, slurm
 
 BEAT = 60  # seconds between two signs of life of an owner: the time of its file is set anew
 SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other way counts as gone
@@ -24,6 +24,7 @@ SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other 
 def held(run, *, take_over=False):
     """Be the only writer of a run's folder; raises ValueError if another process is at it.
 
+    Kernels that a killed owner left on this host are ended first.
     take_over: the user says that the owner on record is gone; ignored where it is seen to live.
     """
     path, owner = _take(run, take_over)
@@ -53,10 +54,14 @@ def holder(run, *, take_over=False):
 
 
 def _take(run, take_over):
-    number = max((int(path.stem) for path in _paths(run)), default=0) + 1
+    paths = _paths(run)
+    number = max((int(path.stem) for path in paths), default=0) + 1
     owner = holder(run, take_over=take_over)
     if owner is not None:
         raise ValueError(f"a run must not be going on already. Received: {run.folder}, {_said(owner)}")
+    last = _read(paths[-1]) if paths else {}
+    if "ended" not in last and last.get("host") == socket.gethostname():
+        kernel.end_orphans(last["pid"])  # they would write beside the kernels to come
     process = psutil.Process()
     owner = {
         "host": socket.gethostname(),
