@@ -124,17 +124,30 @@ def _kept(run, share, timeout, echo):
         echo(f"{run.name} · {failure}")
         return str(failure)
     except Exception as error:  # a report that cannot be rendered, a full disk
-        message = f"{type(error).__name__}: {error}"
-        with contextlib.suppress(OSError):
-            failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
-            run.update(status="failed", error=failure)
+        message = _note(run, error)
         echo(f"{run.name} · {message}")
         return message
     return None
 
 
+def _note(run, error):
+    """Put an error that is none of a notebook's on record, and return it in words."""
+    with contextlib.suppress(OSError):
+        failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
+        run.update(status="failed", error=failure)
+    return f"{type(error).__name__}: {error}"
+
+
+def _lost(run, error):
+    """Put on record that whatever worker took a run died of it; return the error in words."""
+    with contextlib.suppress(ValueError), lock.held(run):
+        chain.reopen(run)
+        return _note(run, error)
+    return f"{type(error).__name__}: {error}"
+
+
 def _on_dask(waiting, workers, timeout, echo):
-    """Return run name -> error, None for a good end."""
+    """Return run name -> error, None for a good end. A run whose worker is killed goes on, on another."""
     from dask.distributed import Client, LocalCluster, as_completed
 
     errors = {}
@@ -157,10 +170,11 @@ def _on_dask(waiting, workers, timeout, echo):
             if sys.stdout.isatty():  # lines of several runs would mix; a file keeps them all
                 stack.enter_context(screen.shown(waiting))
                 options["echo"] = _silent
-            futures = [client.submit(_attempt, str(run.folder), key=run.name, **options) for run in waiting]
+            by_name = {run.name: run for run in waiting}
+            futures = [client.submit(_attempt, str(run.folder), key=name, **options) for name, run in by_name.items()]
             for future in as_completed(futures):
                 error = future.exception()
-                errors[future.key] = f"{type(error).__name__}: {error}" if error else future.result()
+                errors[future.key] = _lost(by_name[future.key], error) if error else future.result()
     except BaseException:
         for run in waiting:  # the workers are gone: what they ran was interrupted
             with contextlib.suppress(ValueError), lock.held(run):
