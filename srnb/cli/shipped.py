@@ -48,6 +48,13 @@ def models(markdown, results):
 @click.argument("name")
 @click.option("--stage", type=click.Choice(["pretrained", "gan"]), required=True, help="Which generator ships.")
 @click.option("--summary", required=True, help="One sentence: what the network is for.")
+@click.option(
+    "--blend",
+    default=1.0,
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Share of the GAN in it, the rest pretrained; notebook 4 must have measured it.  [default: 1]",
+)
 @click.option("--start", metavar="NAME", help="The shipped network that its training began from.")
 @click.option(
     "--sources",
@@ -56,7 +63,7 @@ def models(markdown, results):
 )
 @results_option
 @plainly
-def ship(run, name, stage, summary, start, sources, results):
+def ship(run, name, stage, summary, blend, start, sources, results):
     """Make the generator of a finished RUN one of the networks that ship: srnb/weights/NAME.
 
     Written are weights, spec, metrics, thinned log, a picture and a page. Notebook 4 must have measured the run.
@@ -66,5 +73,7 @@ def ship(run, name, stage, summary, start, sources, results):
     from srnb.reports import card
     from srnb.runner import chain
 
-    card.write(chain.find(run, results=results), name, stage=stage, summary=summary, start=start, sources=sources)
+    card.write(
+        chain.find(run, results=results), name, stage=stage, summary=summary, blend=blend, start=start, sources=sources
+    )
     click.echo(shipped.FOLDER / name)

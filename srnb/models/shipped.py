@@ -19,10 +19,10 @@ def names():
 def card(name):
     """Return the card of a shipped network as a dict.
 
-    Its keys: name, summary, spec, parameters, start (the shipped network that its training began from, or null),
-    training (a record of the run), metrics ({set: {metric: mean}}), check (numbers that a copy must reproduce) and
-    photographs (file, source and licence of each that it was trained on). Raises ValueError for a name that does not
-    ship.
+    Its keys: name, summary, spec, parameters, start (the shipped network that its training began from, or null), blend
+    (share of the GAN in its weights), degradation, training (a record of the run), metrics ({set: {metric: mean}}),
+    check (numbers that a copy must reproduce) and photographs (file, source and licence of each that it was trained
+    on). Raises ValueError for a name that does not ship.
     """
     if name not in names():
         raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")

@@ -27,11 +27,13 @@ SIDE = 128  # pixels of HR on a side of the picture's details
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 
 
-def write(run, name, *, stage, summary, start=None, sources=None):
+def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
     """Write srnb/weights/<name> from a run that notebook 4 has measured, and return the card as a dict.
 
     stage: "pretrained" or "gan", the generator that ships.
     summary: one sentence on what the network is for.
+    blend: share of the GAN in the network that ships, the rest being the run's pretrained generator (ESRGAN's network
+        interpolation); notebook 4 must have measured it, as "80% gan".
     start: the shipped network that its training began from.
     sources: a table (TSV) with the columns file, source_repo, source_path and licence_as_stated, in which every
         photograph of the training must stand.
@@ -39,14 +41,21 @@ def write(run, name, *, stage, summary, start=None, sources=None):
     """
     if stage not in STAGES:
         raise ValueError(f"stage must be {' or '.join(STAGES)}. Received: {stage!r}")
+    if not 0 < blend <= 1 or (blend != 1 and stage != "gan"):
+        raise ValueError(f"blend must be a share of the GAN, 0 < share <= 1. Received: {blend} of {stage}")
+    measured = stage if blend == 1 else f"{blend:.0%} gan"
     table = run.metrics()
-    table = table[table["model"].isin(["bicubic", stage]) & (table["metric"] != tables.SPEED)]
-    if stage not in set(table["model"]):
-        raise ValueError(f"the run must have measured its generator {stage!r}. Received: {run.folder}")
+    table = table[table["model"].isin(["bicubic", measured]) & (table["metric"] != tables.SPEED)]
+    if measured not in set(table["model"]):
+        raise ValueError(f"the run must have measured its generator {measured!r}. Received: {run.folder}")
     record, log, (logged, notebook) = run.read(), run.read_log(), STAGES[stage]
-    table = table.replace({"dataset": {f"{record['data']['test_name']}, held out": "held out"}, "model": {stage: name}})
+    table = table.replace(
+        {"dataset": {f"{record['data']['test_name']}, held out": "held out"}, "model": {measured: name}}
+    )
     log = log[log["stage"] == logged]
     model = inference.load(run.weights / f"{stage}.weights.h5")
+    if blend != 1:
+        model = models.interpolate(inference.load(run.weights / "pretrained.weights.h5"), model, blend)
     means = evaluation.summary(table)
     card = {
         "name": name,
@@ -54,6 +63,7 @@ def write(run, name, *, stage, summary, start=None, sources=None):
         "spec": {**record["generator"], "name": name.replace("-", "_")},
         "parameters": model.count_params(),
         "start": start,
+        "blend": blend,
         "degradation": record["data"]["degradation"],
         "training": {key: record.get(key) for key in RECORD}
         | {"values": {key: Path(value).name if key in FOLDERS else value for key, value in record["values"].items()}}

@@ -74,3 +74,28 @@ def test_a_photograph_without_a_licence_does_not_ship(run, tmp_path, monkeypatch
 def test_what_was_not_measured_does_not_ship(run):
     with pytest.raises(ValueError, match="must have measured its generator 'gan'"):
         card.write(run, "tiny", stage="gan", summary="For a test.")
+
+
+def test_a_blend_ships_if_it_was_measured(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    start, gan = inference.load(run.weights / "pretrained.weights.h5"), models.build(run.read()["generator"])
+    for first, second in zip(start.weights, gan.weights, strict=True):
+        second.assign(first + 0.01)
+    models.save_weights(gan, run.weights / "gan.weights.h5")
+    for step in (10, 20):
+        run.log({"stage": "gan", "step": step, "pixel": 1 / step})
+    record = run.read()
+    run.update(notebooks=record["notebooks"] | {"03_gan": {"status": "complete", "seconds": 5.0}})
+    with pytest.raises(ValueError, match="must have measured its generator '80% gan'"):
+        card.write(run, "blend", stage="gan", blend=0.8, summary="For a test.")
+    with pytest.raises(ValueError, match=r"share of the GAN, 0 < share <= 1\. Received: 0\.8 of pretrained"):
+        card.write(run, "blend", stage="pretrained", blend=0.8, summary="For a test.")
+    pairs = [(datasets.photographs("sample", "test")[0], None)]
+    blend = models.interpolate(start, gan, 0.8)
+    run.write_metrics(evaluation.evaluate({"80% gan": blend}, pairs, scale=4, metrics=("psnr_y",), dataset="one"))
+    written = card.write(run, "blend", stage="gan", blend=0.8, summary="For a test.", start="compact")
+    shipping = shipped.load("blend")
+    for expected, received in zip(blend.weights, shipping.weights, strict=True):
+        np.testing.assert_array_equal(received, expected)
+    assert written["blend"] == 0.8 and list(written["metrics"]) == ["one"]
+    assert "80% of its weights and 20% of those it started from" in (tmp_path / "weights/blend/README.md").read_text()
