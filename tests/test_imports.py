@@ -40,7 +40,9 @@ WITHIN = {
         "signals",
         "symptoms",
     ],
-    "evaluation": ["ablation", "comparison", "tables", "scenes", "inference", "metrics", "crops", "published"],
+    "evaluation": [
+        *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
+    ],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
     "runner": ["states", "jobs", "grid", "screen", "lock", "slurm", "chain", "preflight", "kernel", "presets"],
 }

@@ -137,9 +137,10 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
     if networks:
-        differences = evaluation.bootstrap(table, reference=reference)
+        differences = evaluation.intervals(table, reference=reference).drop(columns="seeds")
         click.echo(
-            f"\nDifference to {reference}, 95 % interval over the pictures\n{differences.to_string(index=False)}"
+            f"\nDifference to {reference}, 95 % interval over the photographs; p and verdict are Holm's for all rows "
+            f"of a set\n{differences.to_string(index=False)}"
         )
     published = evaluation.published_values(datasets=sets, scale=scale)
     if len(published):

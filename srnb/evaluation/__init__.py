@@ -5,6 +5,7 @@ metrics      how far one picture is from another, per image, with the protocol
 scenes       photographs made small, and what each model makes of them
 tables       scenes measured: a tidy table, its means, the perception-distortion plane
 comparison   what is better, worse, or not to be told apart
+certainty    intervals over photographs and seeds, for many questions at once
 ablation     a run and its variants: what they changed, what they measured
 crops        the details worth a look
 published    what papers print, and whether it may stand beside ours
@@ -13,7 +14,7 @@ Nothing in here imports a framework before a network is used.
 """
 
 from srnb.evaluation.ablation import changes, finals, measured, stages, variants
-from srnb.evaluation.comparison import bootstrap, findings, gains, verdicts
+from srnb.evaluation.comparison import findings, gains, intervals, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
@@ -36,7 +37,6 @@ __all__ = [
     "Scene",
     "area",
     "bicubic",
-    "bootstrap",
     "by_image",
     "changes",
     "collect",
@@ -47,6 +47,7 @@ __all__ = [
     "findings",
     "gains",
     "held_out",
+    "intervals",
     "marked",
     "measured",
     "plane",

@@ -3,53 +3,71 @@
 import numpy as np
 import pandas as pd
 
+from srnb.evaluation import certainty
 from srnb.evaluation.metrics import METRICS
 from srnb.evaluation.tables import SPEED
 
+FEW = "too few photographs"
+
 
 def gains(table, *, reference="bicubic"):
-    """Return how far each model lies from `reference` on every image: dataset, model, metric, image, difference.
+    """Return how far each model lies from `reference` on every image: dataset, model, metric, seed, image, difference.
 
-    `table` is that of `tabulate`. Time is left out. Raises ValueError unless the models were measured on the same
-    images.
+    `table` is that of `tabulate`, or of `ablation.measured` with its column seed: a model is then held against the
+    reference of the same seed. Time is left out. Raises ValueError unless the models were measured on the same images.
     """
     if reference not in set(table["model"]):
         raise ValueError(f"reference must be a model of the table. Received: {reference!r}")
+    table = table if "seed" in table else table.assign(seed=0)
     parts = []
     for (dataset, metric), values in table.groupby(["dataset", "metric"], sort=False):
-        values = values.pivot(index="image", columns="model", values="value")
+        values = values.pivot(index=["seed", "image"], columns="model", values="value")
         if metric == SPEED or reference not in values:
             continue
-        if values.isna().any(axis=None):
-            lacking = ", ".join(values.columns[values.isna().any()])
-            raise ValueError(f"models must be measured on the same images. Received: some are missing for {lacking}")
         for model in [name for name in table["model"].unique() if name in values and name != reference]:
-            rows = (values[model] - values[reference]).rename("difference").reset_index()
+            pair = values[[model, reference]].unstack("image")
+            seeds = [seed for seed in pair.index if pair.loc[seed].unstack(0).notna().any().all()]
+            if pair.loc[seeds].isna().any(axis=None):
+                raise ValueError(f"models must be measured on the same images. Received: some are missing for {model}")
+            if not seeds:
+                raise ValueError(f"models must share a seed. Received: none for {model} and {reference}")
+            rows = (pair.loc[seeds, model] - pair.loc[seeds, reference]).stack().rename("difference").reset_index()
             parts.append(rows.assign(dataset=dataset, model=model, metric=metric))
-    columns = ["dataset", "model", "metric", "image", "difference"]
+    columns = ["dataset", "model", "metric", "seed", "image", "difference"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def bootstrap(table, *, reference="bicubic", level=0.95, samples=10000, seed=0):
-    """Return how much each model differs from `reference`, with a paired bootstrap interval of the mean difference.
+def intervals(table, *, reference="bicubic", level=0.95, seed=0):
+    """Return how much each model differs from `reference`, how sure that is, and a verdict.
 
-    Images are drawn with replacement, the same for both models. One row per dataset, model and metric: difference, low,
-    high, images, and verdict: better, worse, equal when no image differs at all, or unclear when the interval holds
-    zero or there is only one image.
+    One row per dataset, model and metric: the mean difference over seeds and photographs; low and high, its interval by
+    `certainty.interval`, for this difference alone; p, Holm's for all rows of a dataset together; images, seeds;
+    verdict: better, worse, equal when no image differs at all, unclear when p exceeds 1 - level, or too few
+    photographs when so few could not give another p: it takes six for one row, ten for twenty.
     """
-    random, rows = np.random.default_rng(seed), []
-    for (dataset, metric), differences in gains(table, reference=reference).groupby(["dataset", "metric"], sort=False):
-        images = differences["image"].nunique()
-        drawn = random.integers(images, size=(samples, images))
-        for model, difference in differences.groupby("model", sort=False)["difference"]:
-            difference = difference.to_numpy()
-            low, high = np.quantile(difference[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-            verdict = "unclear" if difference.any() else "equal"
-            if images > 1 and low * high > 0:
-                verdict = "better" if (low > 0) == (METRICS[metric].direction == "higher") else "worse"
-            rows.append((dataset, model, metric, difference.mean(), low, high, images, verdict))
-    columns = ["dataset", "model", "metric", "difference", "low", "high", "images", "verdict"]
+    rows = []
+    for _, differences in gains(table, reference=reference).groupby("dataset", sort=False):
+        own = []
+        for (metric, model), values in differences.groupby(["metric", "model"], sort=False):
+            values = values.pivot(index="seed", columns="image", values="difference").to_numpy()
+            row = dict(zip(("seeds", "images"), values.shape, strict=True))
+            row |= {"dataset": differences["dataset"].iloc[0], "model": model, "metric": metric}
+            row["low"], row["high"] = map(float, certainty.interval(values, level=level, seed=seed))
+            row |= {"difference": values.mean(), "p": float(certainty.p_value(values, seed=seed))}
+            own.append(row | {"equal": not values.any()})
+        asked = [row for row in own if not row["equal"]]
+        for row, p in zip(asked, certainty.holm([row["p"] for row in asked]), strict=True):
+            few = len(asked) * certainty.finest(row["images"]) > 1 - level
+            row |= {"p": p, "verdict": FEW if few else _verdict(row, p, level)}
+        rows += [{"verdict": "equal"} | row for row in own]
+    columns = ["dataset", "model", "metric", "difference", "low", "high", "p", "images", "seeds", "verdict"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _verdict(row, p, level):
+    if not p <= 1 - level:
+        return "unclear"
+    return "better" if (row["low"] > 0) == (METRICS[row["metric"]].direction == "higher") else "worse"
 
 
 def findings(table, *, reference="bicubic", models=None):
@@ -79,9 +97,9 @@ def _finding(metric, differences):
 
 
 def verdicts(differences):
-    """Return the rows of `bootstrap` to be read: a row for each model, a column for each metric.
+    """Return the rows of `intervals` to be read: a row for each model, a column for each metric.
 
-    A cell says the mean difference, its interval, and the verdict.
+    A cell says the mean difference, its interval where there is one, and the verdict.
     """
 
     def cell(row):
@@ -89,7 +107,8 @@ def verdicts(differences):
             return "equal"
         digits = 3 if METRICS[row["metric"]].unit == "dB" else 4
         mean, low, high = (f"{row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
-        return f"{mean} [{low}, {high}] {row['verdict']}"
+        interval = f" [{low}, {high}]" if np.isfinite(row["high"] - row["low"]) else ""
+        return f"{mean}{interval} {row['verdict']}"
 
     table = differences.assign(cell=[cell(row) for row in differences.to_dict("records")])
     index = ["dataset", "model"] if table["dataset"].nunique() > 1 else ["model"]

@@ -163,12 +163,14 @@ def scatter(table, metrics, *, reference="bicubic"):
 
 @themed
 def intervals(differences, gains, *, title=""):
-    """Draw for each metric the interval of every model's mean difference, and a small dot for each photograph.
+    """Draw for each metric the interval of every model's mean difference, where there are enough photographs for one.
 
-    `differences` and `gains` are the frames of `evaluation.bootstrap` and `evaluation.gains` of one dataset.
+    A small dot stands for each photograph and seed.
+
+    `differences` and `gains` are the frames of `evaluation.intervals` and `evaluation.gains` of one dataset.
     """
     metrics, models = differences["metric"].unique(), differences["model"].unique()
-    colours = {"better": COLOURS[2], "worse": COLOURS[1], "unclear": INK, "equal": INK}
+    colours = dict.fromkeys(differences["verdict"], INK) | {"better": COLOURS[2], "worse": COLOURS[1]}
     size = 2.9 * len(metrics) + 1, 0.9 + 0.26 * len(models)
     figure, axes = new(*size, columns=len(metrics), sharey=True, squeeze=False)
     figure.suptitle(title, fontsize=10)

@@ -84,7 +84,7 @@ def test_stages_are_compared_with_their_like(base):
         "pretrained": ["sample", "mse"],
         "gan": ["sample", "elsewhere", "mse"],
     }
-    assert evaluation.bootstrap(stages["gan"], reference="sample")["difference"].tolist() == [-1, 1, -1, 1]
+    assert evaluation.intervals(stages["gan"], reference="sample")["difference"].tolist() == [-1, 1, -1, 1]
     assert "pretrained" not in evaluation.stages(table, reference="elsewhere")
     assert evaluation.stages(table[table["run"] == "sample"], reference="sample") == {}
     with pytest.raises(ValueError, match=r"those of sample: psnr_y.*Received: psnr"):

@@ -18,44 +18,74 @@ def table_of(values):
     )
 
 
-def test_the_bootstrap_is_paired():
+def test_pairs_are_compared_and_the_interval_is_that_of_statistics():
     random = np.random.default_rng(0)
     reference = random.normal(28, 4, 40)  # images differ far more than the models do
     gain = random.normal(0.2, 0.3, 40)
     table = table_of({"bicubic": reference, "model": reference + gain})
-    row = evaluation.bootstrap(table).iloc[0]
+    row = evaluation.intervals(table).iloc[0]
     assert row["difference"] == pytest.approx(gain.mean()) and row["images"] == 40 and row["verdict"] == "better"
-    # the interval of the mean of 40 normal differences: 1.96 standard errors
-    error = 1.96 * gain.std() / np.sqrt(40)
-    assert row["low"] == pytest.approx(gain.mean() - error, abs=0.015)
-    assert row["high"] == pytest.approx(gain.mean() + error, abs=0.015)
+    # of 40 normal differences: Student's
+    error = 2.023 * gain.std(ddof=1) / np.sqrt(40)
+    assert row["low"] == pytest.approx(gain.mean() - error, abs=0.01)
+    assert row["high"] == pytest.approx(gain.mean() + error, abs=0.01)
 
 
 def test_the_verdict_knows_the_better_side_and_when_it_does_not_know():
-    table = table_of({"bicubic": [1.0, 2.0, 3.0], "lower": [0.9, 1.8, 2.9], "mixed": [0.9, 2.2, 3.0]})
-    verdicts = evaluation.bootstrap(table).set_index("model")["verdict"]
+    reference = np.arange(8.0)
+    mixed = reference + np.array([-1, 1, 0, 0.5, -0.5, 0, 1, -0.75])
+    table = table_of({"bicubic": reference, "lower": 0.9 * reference - 0.1, "mixed": mixed})
+    verdicts = evaluation.intervals(table).set_index("model")["verdict"]
     assert verdicts.to_dict() == {"lower": "worse", "mixed": "unclear"}
-    verdicts = evaluation.bootstrap(table.assign(metric="lpips_alex")).set_index("model")["verdict"]
+    verdicts = evaluation.intervals(table.assign(metric="lpips_alex")).set_index("model")["verdict"]
     assert verdicts["lower"] == "better"
-    assert evaluation.bootstrap(table_of({"bicubic": [1.0], "one": [2.0]}))["verdict"].item() == "unclear"
     with pytest.raises(ValueError, match="reference must"):
-        evaluation.bootstrap(table, reference="nearest")
+        evaluation.intervals(table, reference="nearest")
 
 
 def test_models_without_any_difference_are_equal_and_say_so():
-    table = table_of({"bicubic": [1.0, 2.0, 3.0], "same": [1.0, 2.0, 3.0], "better": [1.5, 2.25, 3.75]})
-    differences = evaluation.bootstrap(table)
+    reference = np.arange(7.0)
+    table = table_of({"bicubic": reference, "same": reference, "better": reference + 0.5 + 0.1 * reference})
+    differences = evaluation.intervals(table)
     assert differences.set_index("model")["verdict"].to_dict() == {"same": "equal", "better": "better"}
     cells = evaluation.verdicts(differences)["psnr_y"]
     row = differences.iloc[1]
     assert cells["same"] == "equal" and list(cells.index) == ["same", "better"]
-    assert cells["better"] == f"+0.500 [{row['low']:+.3f}, {row['high']:+.3f}] better"
+    assert cells["better"] == f"+0.800 [{row['low']:+.3f}, {row['high']:+.3f}] better"
+
+
+def test_five_photographs_are_too_few_for_any_verdict_and_six_for_two():
+    for count, models, verdict in ((1, 1, "too few"), (5, 1, "too few"), (6, 1, "better"), (6, 2, "too few")):
+        values = {f"model{number}": 1 + np.arange(count) + number for number in range(models)}
+        differences = evaluation.intervals(table_of({"bicubic": np.zeros(count), **values}))
+        assert differences["verdict"].str.startswith(verdict).all() and (differences["images"] == count).all()
+        assert np.isfinite(differences["low"]).all() == (count == 6)
+        if count < 6:
+            assert (
+                evaluation.verdicts(differences)["psnr_y"].item()
+                == f"{values['model0'].mean():+.3f} too few photographs"
+            )
+
+
+def test_seeds_are_paired_and_another_seed_may_change_the_verdict():
+    gains = np.random.default_rng(0).normal(0.5, 0.1, (3, 10))
+    tables = []
+    for seed, shift in enumerate((-1.2, 0.1, 1.1)):
+        values = {"base": np.arange(10.0) + seed, "variant": np.arange(10.0) + seed + gains[seed] + shift}
+        tables.append(table_of(values).assign(seed=seed))
+    one, three = (evaluation.intervals(table, reference="base").iloc[0] for table in (tables[2], pd.concat(tables)))
+    assert one["verdict"] == "better" and (one["seeds"], three["seeds"], three["images"]) == (1, 3, 10)
+    assert three["verdict"] == "unclear" and three["difference"] == pytest.approx(gains.mean())
+    partly = pd.concat([*tables[:2], tables[2][tables[2]["model"] == "base"]])
+    assert evaluation.intervals(partly, reference="base")["seeds"].item() == 2
+    with pytest.raises(ValueError, match="share a seed"):
+        evaluation.gains(pd.concat([tables[0][tables[0]["model"] == "base"], tables[1].iloc[10:]]), reference="base")
 
 
 def test_models_measured_on_other_images_are_refused():
     table = table_of({"bicubic": [1.0, 2.0], "model": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"same images.*model"):
-        evaluation.bootstrap(table.iloc[:-1])
+        evaluation.intervals(table.iloc[:-1])
 
 
 def test_findings_are_written_from_the_numbers():

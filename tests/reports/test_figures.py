@@ -89,7 +89,7 @@ def drawn(table, shown):
     yield figures.strip(shown, box=(8, 12, 16), title="title", notes={"bicubic": "25 dB"})
     yield figures.perception_distortion(points, line=["pretrained", "gan"])
     yield figures.scatter(table, ["psnr_y", "lpips_alex"])
-    yield figures.intervals(evaluation.bootstrap(table), gains, title="title")
+    yield figures.intervals(evaluation.intervals(table), gains, title="title")
     yield figures.curves(log, stage="gan", reference={})
     yield figures.balance(log)
     yield figures.rates(log.assign(learning_rate=[1e-3, 1e-2]), chosen=1e-3)
@@ -129,13 +129,17 @@ def test_dots_of_the_scatter_are_named(table):
 
 
 def test_the_interval_figure_has_a_line_and_a_dot_for_each_photograph(table):
-    differences = evaluation.bootstrap(table)
+    table = table[table["metric"] == "psnr_y"]
+    few = figures.intervals(evaluation.intervals(table), evaluation.gains(table)).axes[0]
+    assert not any(np.isfinite(line.get_xdata()).any() for line in few.lines[1:])
+    table = pd.concat([table.assign(image=table["image"] + part) for part in "abcd"])
+    differences = evaluation.intervals(table)
     axis = figures.intervals(differences, evaluation.gains(table)).axes[0]
     psnr = differences[differences["metric"] == "psnr_y"]
     np.testing.assert_allclose([line.get_xdata() for line in axis.lines[1:]], psnr[["low", "high"]])
     means, dots = axis.collections[::2], axis.collections[1::2]
     np.testing.assert_allclose([dot.get_offsets()[0, 0] for dot in means], psnr["difference"])
-    assert [len(dot.get_offsets()) for dot in dots] == [3, 3]
+    assert [len(dot.get_offsets()) for dot in dots] == [12, 12]
     assert axis.lines[1].get_color() == figures.COLOURS[2] and axis.lines[2].get_color() == figures.COLOURS[1]
 
 
