@@ -139,14 +139,17 @@ class Watch:
 class Client(PapermillNotebookClient):
     """papermill's client, whose kernels are born with USR1 blocked: it waits until a training listens, see `warn`."""
 
-    async def async_start_new_kernel(self, **options):
+    def start_new_kernel(self, **options):
         if not hasattr(signal, "pthread_sigmask"):
-            return await super().async_start_new_kernel(**options)
+            super().start_new_kernel(**options)
+            return
         earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         try:
-            return await super().async_start_new_kernel(**options)
+            super().start_new_kernel(**options)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+        if _warned.is_set():
+            warn()
 
 
 class Engine(NBClientEngine):
@@ -174,8 +177,12 @@ class Engine(NBClientEngine):
 papermill_engines.register("srnb", Engine)
 
 
+_warned = threading.Event()  # this process has little time left
+
+
 def warn():
-    """Tell the kernels of this process that time is short: a training saves its state and ends its notebook."""
+    """Tell the kernels of this process, and those to come, that time is short: a training saves its state and ends."""
+    _warned.set()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if "ipykernel_launcher" in process.cmdline():
