@@ -5,11 +5,16 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
+
+
+class Unavailable(Exception):
+    """Slurm is installed but does not start here."""
+
 
 SETTINGS = """
 ClusterName=test
@@ -32,6 +37,8 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+# two jobs side by side wherever the tests run
+SlurmdParameters=config_overrides
 JobAcctGatherType=jobacct_gather/none
 MpiDefault=none
 MailProg=/bin/true
@@ -41,32 +48,40 @@ SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
+# a lost node is noticed after half a minute, and used again as soon as it is back
+SlurmdTimeout=30
 ReturnToService=2
 JobRequeue=1
-KillWait=15
+KillWait=60
 SchedulerParameters=sched_interval=1,bf_interval=2,requeue_delay=1
-NodeName=node0 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cores} RealMemory={memory} Gres=gpu:2
-PartitionName=main Nodes=node0 Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=15 OverSubscribe=NO
+NodeName=node0 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory={memory} Gres=gpu:2
+PartitionName=main Nodes=node0 Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=60 OverSubscribe=NO
 PartitionName=urgent Nodes=node0 MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
+NODE = ["slurmd", "-N", "node0"]
 
 
 @contextmanager
 def running(folder):
-    """Start munged, slurmctld and slurmd; yield what the environment of Slurm's commands needs; end all three."""
+    """Start munged, slurmctld and slurmd; yield what the environment of Slurm's commands needs; end all three.
+
+    Raises Unavailable where one of them does not come up.
+    """
     for name in ("munge", "state", "spool"):
         (folder / name).mkdir(mode=0o755)
     key = folder / "munge" / "key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)
-    for number in range(2):  # character devices like /dev/null stand in for GPUs: regular files are refused
-        os.mknod(folder / f"gpu{number}", 0o20666, os.makedev(1, 3))
+    try:
+        for number in range(2):  # character devices like /dev/null stand in for GPUs: regular files are refused
+            os.mknod(folder / f"gpu{number}", 0o20666, os.makedev(1, 3))
+    except OSError as error:
+        raise Unavailable(f"a device node: {error}") from error
     (folder / "gres.conf").write_text(f"AutoDetect=off\nName=gpu File={folder}/gpu[0-1]\n")
     settings = SETTINGS.format(
         folder=folder,
         ports=_free_ports(2),
         host=socket.gethostname().split(".")[0],
-        cores=os.cpu_count(),
         memory=psutil.virtual_memory().total // 2**20 * 9 // 10,
     )
     (folder / "slurm.conf").write_text(settings)
@@ -76,16 +91,41 @@ def running(folder):
     daemons = {
         munge / "pid": ["munged", "--force", *(f"--{option}={munge / name}" for option, name in files.items())],
         folder / "slurmctld.pid": ["slurmctld", "-c"],
-        folder / "slurmd.pid": ["slurmd", "-N", "node0"],
+        folder / "slurmd.pid": NODE,
     }
     try:
         for command in daemons.values():
-            subprocess.run(command, env=environment, check=True, timeout=60)
+            _start(command, environment)
         _wait_for_node(environment, folder)
         yield environment
     finally:
-        subprocess.run(["scancel", "--quiet", "--user=root"], env=environment, timeout=60)
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(["scancel", "--quiet", "--user=root"], env=environment, check=True, timeout=60)
+            _wait_for_jobs(environment)
         _end([path for path in reversed(daemons) if path.is_file()])
+
+
+def lose_node(folder):
+    """Kill slurmd and all that it runs at one stroke, as a node loses power; Slurm notices after SlurmdTimeout."""
+    lost = [psutil.Process(int((folder / "slurmd.pid").read_text()))]
+    for step in psutil.process_iter():
+        if step.name() == "slurmstepd":
+            lost += [step, *step.children(recursive=True)]
+    for process in lost:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def return_node():
+    """Start slurmd again after `lose_node`."""
+    _start(NODE, os.environ)
+
+
+def _start(command, environment):
+    try:
+        subprocess.run(command, env=environment, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable(str(error)) from error
 
 
 def _free_ports(count):
@@ -104,9 +144,14 @@ def _wait_for_node(environment, folder, *, seconds=60):
         if said.stdout.strip() == "idle":
             return
         time.sleep(0.5)
-    raise RuntimeError(
-        "Slurm did not come up:\n" + "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
-    )
+    raise Unavailable("\n".join(path.read_text()[-2000:] for path in folder.glob("*.log")))
+
+
+def _wait_for_jobs(environment, *, seconds=60):
+    """Wait until no job is left: without slurmctld its last processes would wait for an answer, and slurmd for them."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and subprocess.check_output(["squeue", "-h"], env=environment, timeout=60):
+        time.sleep(0.5)
 
 
 def _end(pid_files):
