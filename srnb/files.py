@@ -55,7 +55,7 @@ def whole(path):
         else:
             os.replace(temporary, path)
     except OSError as error:
-        if error.errno and not error.filename:  # a full disk does not say whose file had no room
+        if error.errno and error.filename in (None, str(temporary)):  # a full disk does not say whose file had no room
             error.filename = str(path)
         raise
     finally:

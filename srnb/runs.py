@@ -4,6 +4,7 @@ run.json, metrics.csv and whatever else is written whole appear under a temporar
 reader never meets half a file. The log grows by a line per record. DONE comes last: without it a run is unfinished.
 """
 
+import io
 import json
 import os
 import platform
@@ -75,6 +76,8 @@ class Run:
         for name, state in steps.items():
             if not isinstance(state, dict) or not isinstance(state.get("status"), str):
                 raise ValueError(f"a step in run.json must have a status. Received: {path}, {name}: {state!r:.80}")
+        if record.get("grid") and not isinstance(record["grid"].get("variations"), dict):
+            raise ValueError(f"a grid in run.json must have variations. Received: {path}, {record['grid']!r:.80}")
         return record
 
     def update(self, **fields):
@@ -104,7 +107,10 @@ class Run:
         """
         path = self.folder / "metrics.csv"
         try:
-            table = pd.read_csv(path, dtype=dict.fromkeys(NUMBERS[:-1], str) | {"value": float})
+            text = path.read_text("utf-8")
+            if text and not text.endswith("\n"):  # the last number may have lost digits
+                raise ValueError("its last line is cut off")
+            table = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(NUMBERS[:-1], str) | {"value": float})
         except ValueError as error:  # of pandas, too
             raise ValueError(f"metrics.csv must be a table. Received: {path} ({error})") from None
         if table.empty or not set(NUMBERS) <= set(table):

@@ -45,6 +45,13 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
     assert os.listdir(tmp_path / "model") == ["2"]
 
 
+def test_an_error_names_the_file_that_was_meant(tmp_path):
+    (tmp_path / "a.html").mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        files.write_text(tmp_path / "a.html", "page")
+    assert error.value.filename == str(tmp_path / "a.html")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a moment without the folder")
 def test_a_folder_is_there_wherever_its_writer_is_killed(tmp_path):
     """The writer dies before its first change to the file system, its second, and so on, until it comes to its end."""

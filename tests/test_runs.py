@@ -63,6 +63,7 @@ FOREIGN = [
     '{"notebooks": []}',
     '{"notebooks": {"a": 3}}',
     '{"grid": {}, "seconds": "x"}',
+    '{"grid": {"status": "pending"}}',
     "[" * 9999,
 ]
 
@@ -85,7 +86,10 @@ def test_a_foreign_line_of_a_log_is_named(run, line):
         run.read_log()
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"model,dataset,image,metric,protocol,value\n"])
+HEADER = b"model,dataset,image,metric,protocol,value\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", HEADER, HEADER + b"gan,Set5,a,psnr_y,p,27.4"])
 def test_foreign_metrics_are_refused(run, content):
     run.update(seed=1)
     (run.folder / "metrics.csv").write_bytes(content)

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -41,6 +42,7 @@ def main():
     # TensorFlow greets every process on stderr, and warns of programs compiled anew, which every size of picture needs
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture, `images.read` says
 
 
 _stop = threading.Event()  # somebody has asked the running command to stop

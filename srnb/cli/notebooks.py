@@ -179,9 +179,14 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, clust
         variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
         for variation, changed in presets.read_grid(name, folder=folder).items()
     }
-    base = chain.find(base, results=results).name if base else None
+    if base:
+        base = chain.find(base, results=results)
+        if base.folder.parent.resolve() != results.resolve():  # notebook 5 looks beside it
+            raise ValueError(f"--base must be a run in --results, {results}. Received: {base.folder}")
+        base = base.name
     fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base}
     prefix = prefix or Path(name).stem
+    chain.require_name(prefix)
     if dry_run:
         folders = [Path(results).absolute() / f"{prefix}-{variation}" for variation in planned]
         return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
@@ -225,6 +230,7 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, results, fold
         variation: presets.resolve(paths, variation=changed, folder=folder)
         for variation, changed in (presets.read_grid(grid, folder=folder) if grid else {}).items()
     }
+    chain.require_name(name or Path(preset).stem)
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
     fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or Path(preset).stem}

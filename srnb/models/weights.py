@@ -2,12 +2,13 @@
 
 import tempfile
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from srnb import files
@@ -54,7 +55,7 @@ def load_weights(model, path):
     if not path.is_file():
         raise FileNotFoundError(f"a weight file must exist. Received: {path}")
     if kind == ".safetensors":
-        with safe_open(path, "np") as file:
+        with _whole(path), safe_open(path, "np") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  not a dict
         known = variables(model)
         _check({name: tuple(variable.shape) for name, variable in known.items()}, shapes, f"{path} and {model.name}")
@@ -64,8 +65,11 @@ def load_weights(model, path):
     with tempfile.TemporaryDirectory() as folder:  # Keras names the entries of its files by their order
         own = Path(folder) / "own.weights.h5"
         model.save_weights(own)
-        _check(_h5_shapes(own), _h5_shapes(path), f"{path} and {model.name}")
-    model.load_weights(path)
+        with _whole(path):
+            shapes = _h5_shapes(path)
+        _check(_h5_shapes(own), shapes, f"{path} and {model.name}")
+    with _whole(path):
+        model.load_weights(path)
 
 
 def interpolate(a, b, alpha):
@@ -129,6 +133,15 @@ def differences(expected, received):
         if name in received and expected[name] != received[name]
     ]
     return lines
+
+
+@contextmanager
+def _whole(path):
+    """Say of a file that cannot be read what the libraries do not: which one it is."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
+        raise ValueError(f"a weight file must be whole. Received: {path} ({error})") from None
 
 
 def _check(expected, received, what):

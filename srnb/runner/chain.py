@@ -14,6 +14,17 @@ from srnb.reports import report
 from srnb.reports.web import page
 from srnb.runner import kernel, preflight, presets
 
+BEGUN = ("notebook_folder", "notebooks", "parameters", "values", "backend")  # what `begin` writes and a resume needs
+
+
+def require_name(name):
+    """Raise ValueError unless a run may have this name: one folder, which notebook 5 can be told between commas."""
+    if name in ("", ".", "..") or name != name.strip() or not name.isprintable() or set(name) & set(",/\\"):
+        raise ValueError(
+            "a run's name must be that of a folder, without slashes, commas, line ends and spaces around it. "
+            f"Received: {name!r}"
+        )
+
 
 def new_folder(results, name):
     """Make and return the folder for a new run: results/name, or name-2, name-3 … if that is taken."""
@@ -95,8 +106,17 @@ def effective(notebooks, values):
 
 
 def notebooks(run):
-    """Return notebook -> defaults of its parameters, for the notebooks of a begun run."""
+    """Return notebook -> defaults of its parameters, for the notebooks of a begun run.
+
+    Raises ValueError if nobody has begun it here: its record was written by notebooks that a user ran by hand.
+    """
     record = run.read()
+    missing = [name for name in BEGUN if record.get(name) is None]
+    if missing:
+        raise ValueError(
+            "a run must have been begun by `srnb run` to go on. "
+            f"Received: {run.folder}, whose run.json has no {', '.join(missing)}"
+        )
     paths = [Path(record["notebook_folder"]) / f"{stem}.ipynb" for stem in record["notebooks"]]
     return {path: presets.parameters(path) for path in paths}
 
@@ -144,7 +164,8 @@ def require_same(run, parameters):
         if begun.get(key) != asked.get(key)
     ]
     if differences:
-        raise ValueError(f"a run must go on as it was begun. Received for {run.name}:\n  " + "\n  ".join(differences))
+        shown = [*differences[:10], f"and {len(differences) - 10} more"] if len(differences) > 11 else differences
+        raise ValueError(f"a run must go on as it was begun. Received for {run.name}:\n  " + "\n  ".join(shown))
 
 
 def reopen(run):

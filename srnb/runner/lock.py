@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -17,6 +17,7 @@ from srnb import files, runs
 from srnb.runner import kernel, slurm
 
 BEAT = 60  # seconds between two signs of life of an owner: the time of its file is set anew
+OWNER = {"host": str, "pid": int, "created": int | float, "started": str}  # what each says, of which type
 SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other way counts as gone
 
 
@@ -34,8 +35,10 @@ def held(run, *, take_over=False):
         yield
     finally:
         ended.set()
-        if path.is_file():  # a folder that was deleted meanwhile stays deleted
-            files.write_text(path, json.dumps(owner | {"ended": runs.now()}) + "\n")
+        # a folder that was deleted meanwhile stays deleted; on a full disk the run says why it ended, not we
+        with suppress(OSError):
+            if path.is_file():
+                files.write_text(path, json.dumps(owner | {"ended": runs.now()}) + "\n")
 
 
 def owners(run):
@@ -73,13 +76,21 @@ def _take(run, take_over):
     path = run.folder / "owners" / f"{number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(json.dumps(owner) + "\n")
+        with open(path, "xb", buffering=0) as file:
+            _say(file, owner)
     except FileExistsError:
         raise ValueError(
             f"a run must not be going on already. Received: {run.folder}, taken by another at this moment"
         ) from None
     return path, owner
+
+
+def _say(file, owner):
+    try:
+        file.write(json.dumps(owner).encode() + b"\n")
+    except OSError as error:  # a full disk: an empty file would hold the run
+        os.unlink(file.name)
+        raise OSError(error.errno, error.strerror, str(file.name)) from None
 
 
 def _lives(owner, path, take_over):
@@ -92,7 +103,7 @@ def _lives(owner, path, take_over):
             return False
     if owner.get("job"):
         mine = slurm.own_job()
-        if owner["job"] == mine.get("job") and owner["restart"] != mine["restart"]:
+        if owner["job"] == mine.get("job") and owner.get("restart") != mine["restart"]:
             return False  # an earlier attempt of this very job: Slurm starts the next when it has ended
         queue = slurm.queue([owner["job"]])
         if queue is not None:
@@ -109,14 +120,18 @@ def _said(owner):
 
 
 def _paths(run):
-    return sorted((run.folder / "owners").glob("*.json"), key=lambda path: int(path.stem))
+    paths = (run.folder / "owners").glob("*.json")
+    return sorted((path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem))
 
 
 def _read(path):
+    """Return an owner, {} where its file does not say who: it is made at this moment, or damaged; its time decides."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError:  # made at this moment, or by a process that was killed between two lines: its time decides
+        owner = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError):
         return {}
+    whole = isinstance(owner, dict) and all(isinstance(owner.get(name), kind) for name, kind in OWNER.items())
+    return owner if whole else {}
 
 
 def _beat(path, ended):

@@ -38,7 +38,7 @@ def test_help_shows_every_command():
 REFUSED = {
     "preset": (["run", "--preset", "smok"], "a preset must be one of"),
     "notebook": (["run", "09"], "a notebook must be one of 01_data"),
-    "name": (["run", "-p", "stepps", "5"], "no notebook has a parameter stepps; did you mean steps"),
+    "parameter": (["run", "-p", "stepps", "5"], "no notebook has a parameter stepps; did you mean steps"),
     "type": (["run", "-p", "steps", "many"], "steps must be a whole number. Received: 'many'"),
     "not to run": (["run", "01", "-p", "crop_size", "64"], "crop_size is a parameter of notebooks that are not to run"),
     "resume": (["run", "--resume", "nothing"], "a run must be one of none yet, or a folder. Received: nothing"),
@@ -60,6 +60,9 @@ REFUSED = {
     ),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),
     "report": (["report", "nothing"], "a run must be one of none yet"),
+    "name": (["run", "--run", "../up"], "a run's name must be that of a folder"),
+    "names": (["run", "--run", "a,b"], "a run's name must be that of a folder"),
+    "name of a grid": (["grid", "losses", "--run", "two\nlines"], "a run's name must be that of a folder"),
 }
 
 
@@ -88,6 +91,18 @@ def test_backend_of_the_environment(monkeypatch, tmp_path):
     result = srnb("run", "--results", tmp_path)
     assert result.exit_code == 1 and "KERAS_BACKEND must be tensorflow or jax. Received: torch" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_made_by_hand_is_not_resumed(tmp_path):
+    runs.Run(tmp_path / "lab").update(data={}, generator={})
+    result = srnb("run", "--resume", "lab", "--results", tmp_path)
+    assert result.exit_code == 1 and result.output.startswith("Error: a run must have been begun by `srnb run`")
+
+
+def test_the_base_of_a_grid_stands_beside_it(begun, tmp_path):
+    result = srnb("grid", "losses", "--base", begun.folder, "--results", tmp_path / "other")
+    assert result.exit_code == 1 and result.output.startswith("Error: --base must be a run in --results")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.fixture

@@ -65,6 +65,20 @@ def test_file_names_and_missing_files(network, tmp_path):
         models.load_weights(network, tmp_path / "g.safetensors")
 
 
+@pytest.mark.parametrize("kind", [".weights.h5", ".safetensors"])
+def test_a_damaged_file_is_named(network, tmp_path, kind):
+    models.save_weights(network, tmp_path / f"g{kind}")
+    content, before = (tmp_path / f"g{kind}").read_bytes(), network.get_weights()
+    half = len(content) // 2
+    for damaged in (b"", b"noise" * 99, content[:half], content[:half] + bytes(2000) + content[half + 2000 :]):
+        (tmp_path / f"g{kind}").write_bytes(damaged)
+        if kind == ".weights.h5" or len(damaged) < len(content):  # zeros among numbers are numbers
+            with pytest.raises(ValueError, match=rf"must be whole\. Received: .*g{kind} \("):
+                models.load_weights(network, tmp_path / f"g{kind}")
+            for old, new in zip(before, network.get_weights(), strict=True):
+                np.testing.assert_array_equal(old, new)
+
+
 def test_inner_networks_keep_their_names(tmp_path):
     parts = {"g": models.build("srresnet", **SMALL), "d": models.build("srgan_discriminator", width=2, grid=1)}
     gan = models.build({"body": [{"model": "g"}, {"model": "d"}]}, parts=parts)

@@ -90,6 +90,17 @@ def test_a_file_without_a_record_holds_the_run_for_a_while(run):
         pass
 
 
+@pytest.mark.parametrize("content", ["[1]", "null", "{}", '{"host": "elsewhere", "pid": "x"}', "\x00"])
+def test_a_foreign_file_is_one_without_a_record(run, content):
+    path = owned(run)
+    path.write_text(content)
+    (path.parent / "notes.json").write_text("{}")
+    assert lock.owners(run) == [{}] and lock.holder(run) == {}
+    os.utime(path, (0, 0))
+    with lock.held(run):
+        pass
+
+
 def test_a_sign_of_life_renews_the_file(run, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.05)
     with lock.held(run):
