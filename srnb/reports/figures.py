@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
@@ -27,14 +28,23 @@ WIDEST = 10  # inches: a page shows a figure about 1000 pixels wide, and text of
 
 
 def themed(draw):
-    """Let a function draw in STYLE, without a change for other figures of the process."""
+    """Let a function draw in STYLE, without a change for other figures of the process, and show names as they are."""
 
     @functools.wraps(draw)
     def drawn(*arguments, **options):
         with plt.rc_context(STYLE):
-            return draw(*arguments, **options)
+            result = draw(*arguments, **options)
+        for text in _texts(result) if isinstance(result, Figure) else ():
+            text.set_parse_math(False)  # two dollar signs in a file's name are no formula
+        return result
 
     return drawn
+
+
+def _texts(figure):
+    legends = [*figure.legends, *(axis.legend_ for axis in figure.axes if axis.legend_)]
+    ours = [text for axis in figure.axes for text in (axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts)]
+    return [*figure.texts, *ours, *(text for legend in legends for text in legend.get_texts())]
 
 
 @themed

@@ -44,6 +44,15 @@ def test_a_strip_shows_the_same_place_at_every_scale(shown):
     assert crops[1].get_xlabel() == "25 dB\n0.4"
 
 
+def test_names_with_dollar_signs_are_no_formulas(shown):
+    name = "$\\frac$"
+    frame = pd.DataFrame({"file": [name], "split": name, "entropy": 5.0, "gradient": 40.0})
+    drawn = [figures.strip({name: shown["HR"], "HR": shown["HR"]}, title=name), figures.gallery({name: shown["HR"]})]
+    for figure in [*drawn, figures.content(frame)]:
+        assert name in [text.get_text() for text in figure.findobj(Text)]
+        FigureCanvasAgg(figure).draw()
+
+
 def test_without_a_box_a_strip_shows_everything(shown):
     figure = figures.strip(shown)
     assert len(figure.axes) == 3 and figure.axes[0].get_xlim() == (-0.5, 47.5)
