@@ -19,11 +19,18 @@ from srnb.runner import kernel, lock, slurm
 from srnb.runner.grid import begin_variations
 
 INTERRUPTED = 130  # exit code of a command that was interrupted
+WARNING = 120  # seconds before its time limit at which a job is warned
+SETTINGS = {  # what a site's file may hold
+    "options": lambda value: isinstance(value, dict) and all(isinstance(each, str) for each in value.values()),
+    "setup": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    "warning": lambda value: isinstance(value, str) and value.isdigit(),
+}
 
 
 def settings(cluster):
     """Return options, setup and warning of a site, from ~/.config/srnb/clusters/<cluster>.yaml.
 
+    An option without a value, `exclusive:`, is None; the others are text as it stands.
     Without that file, `slurm` has no settings and other names raise FileNotFoundError. Raises ValueError for a file
     that holds anything else.
     """
@@ -32,18 +39,20 @@ def settings(cluster):
     if not path.is_file() and cluster != "slurm":
         names = sorted({"slurm", *(each.stem for each in folder.glob("*.yaml"))})
         raise FileNotFoundError(f"a cluster must be one of {', '.join(names)}, or have a file. Received: {path}")
-    default = {"options": {}, "setup": [], "warning": 120}
-    try:
-        read = (yaml.safe_load(path.read_text("utf-8")) or {}) if path.is_file() else {}
+    try:  # values as they stand: YAML would read 24:00:00 as a number, to the base of 60
+        read = (yaml.load(path.read_text("utf-8"), yaml.BaseLoader) or {}) if path.is_file() else {}
     except yaml.YAMLError as error:
         raise ValueError(f"a cluster's settings must be YAML. Received: {path}: {error}") from None
-    known = isinstance(read, dict) and all(isinstance(read[name], type(default.get(name))) for name in read)
-    if not known:
+    if not isinstance(read, dict) or not all(name in SETTINGS and SETTINGS[name](read[name]) for name in read):
         raise ValueError(
             "a cluster's settings must be options (name: value), setup (lines of shell) and warning (seconds). "
             f"Received: {path}: {read}"
         )
-    return default | read
+    return {
+        "options": {name: value or None for name, value in read.get("options", {}).items()},
+        "setup": read.get("setup", []),
+        "warning": int(read.get("warning", WARNING)),
+    }
 
 
 def options(pairs):
@@ -126,7 +135,8 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
         for task, folder in enumerate(chosen):
             run = every[folder]
             run.update(jobs=[*run.read().get("jobs", []), f"{job}_{task}"])
-        echo(f"job {job} · {', '.join(folder.name for folder in chosen)} · each writes its slurm.log")
+        where = chosen[0] if len(chosen) == 1 else chosen[0].parent / "RUN"
+        echo(f"job {job} · {', '.join(folder.name for folder in chosen)} · log: {where / 'slurm.log'}")
         after = [job]
 
 
@@ -148,7 +158,7 @@ def attempt(run, *, echo=print):
     def warn(number, frame):
         if not warned:
             warned.append(number)
-            signal.alarm(max(1, int(os.environ.get("SRNB_WARNING", 120)) // 2))
+            signal.alarm(max(1, int(os.environ.get("SRNB_WARNING", WARNING)) // 2))
             kernel.warn()
 
     def interrupt(number, frame):

@@ -1,4 +1,4 @@
-"""papermill alone runs a notebook with a preset file; nothing of the runner takes part."""
+"""papermill alone runs a notebook with a preset file, from the checkout's root; nothing of the runner takes part."""
 
 import os
 import subprocess
@@ -10,13 +10,14 @@ from srnb import files, runs
 
 
 def test_notebooks_by_papermill_alone(tmp_path):
-    preset, run = files.presets() / "smoke.yaml", runs.Run(tmp_path / "run")
+    run = runs.Run(tmp_path / "run")
     for stem in ("01_data", "02_pretrain"):
         copy = tmp_path / f"{stem}.ipynb"
-        command = [sys.executable, "-m", "papermill", files.NOTEBOOKS / copy.name, copy, "-f", preset]
+        command = [sys.executable, "-m", "papermill", f"notebooks/{copy.name}", copy]
+        command += ["-f", "notebooks/presets/smoke.yaml"]
         done = subprocess.run(
             [*command, "-p", "run_folder", run.folder],
-            cwd=files.NOTEBOOKS,
+            cwd=files.ROOT,
             env=os.environ | {"KERAS_BACKEND": "tensorflow"},
             capture_output=True,
             text=True,
