@@ -50,7 +50,8 @@ def test_the_table_of_the_readme_is_that_of_the_cards():
 
     table = cards.table()
     assert all(f"| {name} |" in table for name in shipped.names()) and "| SRResNet, published | 32.05" in table
-    assert table in (files.ROOT / "README.md").read_text("utf-8")
+    readme = (files.ROOT / "README.md").read_text("utf-8")
+    assert all(part in readme for part in table.split("\n\n"))
 
 
 def test_a_name_that_does_not_ship_says_what_does():
