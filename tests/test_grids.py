@@ -15,7 +15,7 @@ from srnb.runner import chain, presets
 
 PATHS = presets.notebooks()
 GRIDS = sorted(path.stem for path in files.grids().glob("*.yaml"))
-VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in presets.read_grid(grid).items()}
+VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in presets.read_grid(grid)[0].items()}
 
 
 @cache

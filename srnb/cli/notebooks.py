@@ -22,6 +22,12 @@ parameter_option = click.option(
     metavar="NAME VALUE",
     help="Set one parameter, after the preset; as often as needed.",
 )
+seeds_option = click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Run everything with so many seeds: NAME, NAME-seed1, NAME-seed2.  [default: `seeds` of the grid, else 1]",
+)
 timeout_option = click.option(
     "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Let no cell take longer.  [default: no limit]"
 )
@@ -62,6 +68,7 @@ folder_option = click.option(
 @backend_option
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
 @click.option("--no-grid", is_flag=True, help="Run no variations; with --resume, stop before them.")
+@seeds_option
 @workers_option
 @timeout_option
 @cluster_option
@@ -80,6 +87,7 @@ def run(
     backend,
     grid,
     no_grid,
+    seeds,
     workers,
     timeout,
     cluster,
@@ -99,7 +107,8 @@ def run(
 
     A grid (notebooks/presets/grids/NAME.yaml) holds variations of the run, each with some parameters changed. They run
     before the notebook that compares, each in a folder of its own: results/NAME-VARIATION. What comes before the first
-    notebook that a variation concerns is taken from the main run.
+    notebook that a variation concerns is taken from the main run. With --seeds 3, the run and its variations are made
+    three times, from the same photographs and with seeds that they share.
 
     \b
     srnb run --preset sample -p gan_steps 400 -p pixel_loss mse
@@ -113,14 +122,14 @@ def run(
 
     _require_cluster(cluster, extra, dry_run)
     if resume:
-        if names or name or grid:
-            raise ValueError("--resume must stand without notebooks, --run and --grid: the run knows its own")
+        if names or name or grid or seeds:
+            raise ValueError("--resume must stand without notebooks, --run, --grid and --seeds: the run knows its own")
         begun = chain.find(resume, results=results)
         _require_same(begun, preset, overrides, backend)
     elif take_over:
         raise ValueError("--take-over must come with --resume")
     else:
-        asked = _asked(names, preset or "sample", overrides, name, backend, grid, no_grid, results, folder)
+        asked = _asked(names, preset or "sample", overrides, name, backend, grid, no_grid, seeds, results, folder)
         if dry_run:
             planned = jobs.stages(Path(results).absolute() / asked.pop("name"), asked["variations"])
             return _submit(planned, cluster, extra, workers, timeout, dry_run)
@@ -144,6 +153,7 @@ def run(
 @parameter_option
 @click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
 @click.option("--base", metavar="RUN", help="Run that these are variants of: its notebook 5 shows them beside it.")
+@seeds_option
 @backend_option
 @workers_option
 @timeout_option
@@ -153,14 +163,17 @@ def run(
 @results_option
 @folder_option
 @plainly
-def grid(name, preset, overrides, prefix, base, backend, workers, timeout, cluster, extra, dry_run, results, folder):
+def grid(
+    name, preset, overrides, prefix, base, seeds, backend, workers, timeout, cluster, extra, dry_run, results, folder
+):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
 
     The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
-    call it again. The file maps names to parameters; `common` holds for all of them:
+    call it again. The file maps names to parameters; `common` holds for all of them, `seeds` is how often each is made:
 
     \b
     common: {steps: 2000}
+    seeds: 3
     baseline: {}
     no-batchnorm: {normalization: none}
 
@@ -175,9 +188,10 @@ def grid(name, preset, overrides, prefix, base, backend, workers, timeout, clust
     _require_cluster(cluster, extra, dry_run)
     paths = [path for path in presets.notebooks(folder=folder) if "runs" not in presets.parameters(path)]
     values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
+    variations, own = presets.read_grid(name, folder=folder)
     planned = {
         variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
-        for variation, changed in presets.read_grid(name, folder=folder).items()
+        for variation, changed in presets.replicas(variations, seeds or own, seed=_seed(paths, values)).items()
     }
     if base:
         base = chain.find(base, results=results)
@@ -214,7 +228,7 @@ def _submit(planned, cluster, extra, workers, timeout, dry_run):
     jobs.submit(planned, cluster=cluster, echo=click.echo, **options)
 
 
-def _asked(names, preset, overrides, name, backend, grid, no_grid, results, folder):
+def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, results, folder):
     """Check everything that was asked for and return what `chain.begin` takes, and the run's name."""
     from srnb.runner import chain, presets
 
@@ -226,15 +240,25 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, results, fold
         raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
     if not grid and comparing and not no_grid and (files.grids(folder) / f"{preset}.yaml").is_file():
         grid = preset
+    if (seeds or 1) > 1 and (no_grid or not comparing):
+        raise ValueError("--seeds must come with a notebook that compares runs, without --no-grid")
+    changes, own = presets.read_grid(grid, folder=folder) if grid else ({}, 1)
+    changes = presets.replicas(changes, seeds or own, seed=_seed(paths, values), base=True)
     variations = {
-        variation: presets.resolve(paths, variation=changed, folder=folder)
-        for variation, changed in (presets.read_grid(grid, folder=folder) if grid else {}).items()
+        variation: presets.resolve(paths, variation=changed, folder=folder) for variation, changed in changes.items()
     }
     chain.require_name(name or Path(preset).stem)
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
     fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or Path(preset).stem}
     return {"notebooks": paths, "values": values, "variations": variations, **fixed}
+
+
+def _seed(paths, values):
+    """Return the seed that notebooks will have; 0 where none has one."""
+    from srnb.runner import chain
+
+    return next((cell["seed"] for cell in chain.effective(paths, values).values() if "seed" in cell), 0)
 
 
 def _require_same(run, preset, overrides, backend):

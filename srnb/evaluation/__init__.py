@@ -13,7 +13,7 @@ published    what papers print, and whether it may stand beside ours
 Nothing in here imports a framework before a network is used.
 """
 
-from srnb.evaluation.ablation import changes, finals, measured, stages, variants
+from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants
 from srnb.evaluation.comparison import findings, gains, intervals, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import marked, published_values
@@ -52,6 +52,8 @@ __all__ = [
     "measured",
     "plane",
     "published_values",
+    "replicas",
+    "spread",
     "stages",
     "summary",
     "tabulate",

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from srnb import runs
+from srnb.evaluation.metrics import METRICS
 
 UNCOMPARED = ("start_from", "rehearsal_steps")  # parameters that do not change the recipe
 
@@ -27,6 +28,19 @@ def variants(run, names=()):
     return compared, left_out
 
 
+def replicas(compared):
+    """Return variant -> {seed: label} of runs, label -> run: replicas differ in their seed, as their names say.
+
+    A replica of `label` with seed 1 is called label-seed1, and one of the first run seed1 (`runner.presets.replicas`).
+    """
+    found, first = {}, next(iter(compared))
+    for label, run in compared.items():
+        seed = run.read().get("seed") or 0
+        variant = first if label == f"seed{seed}" else label.removesuffix(f"-seed{seed}")
+        found.setdefault(variant, {}).setdefault(seed, label)
+    return found
+
+
 def changes(compared):
     """Return for each run, label -> run, in what parameters it differs from the first, and what its trainer noticed.
 
@@ -43,13 +57,16 @@ def changes(compared):
 
 
 def measured(compared, *, metrics):
-    """Return what runs, label -> run, measured on their held-out photographs: metrics.csv with labels for names.
+    """Return what runs, label -> run, measured on their held-out photographs: metrics.csv with variants for names.
 
-    Of interpolated networks nothing is kept, bicubic is there once, and a pretrained generator only with the run that
-    trained it. Raises ValueError for a metric that a run has not measured.
+    A column seed tells `replicas` of a variant apart. Of interpolated networks nothing is kept, bicubic is there once,
+    and a pretrained generator only with the run that trained it. Raises ValueError for a metric that a run has not
+    measured.
     """
     tables = []
-    for number, (label, run) in enumerate(compared.items()):
+    named = {label: (variant, seed) for variant, own in replicas(compared).items() for seed, label in own.items()}
+    for number, (label, (variant, seed)) in enumerate(named.items()):
+        run = compared[label]
         table = run.metrics()
         if missing := [metric for metric in metrics if metric not in set(table["metric"])]:
             known = ", ".join(table["metric"].unique())
@@ -57,7 +74,7 @@ def measured(compared, *, metrics):
         table = table[(table["dataset"] == table["dataset"].iloc[0]) & table["metric"].isin(metrics)]
         own = not run.read().get("values", {}).get("start_from")
         models = ["bicubic"] * (number == 0) + ["pretrained"] * own + ["gan"]
-        tables.append(table[table["model"].isin(models)].assign(run=label))
+        tables.append(table[table["model"].isin(models)].assign(run=variant, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -71,6 +88,25 @@ def stages(table, *, reference):
         for stage, rows in table[table["model"] != "bicubic"].groupby("model", sort=False)
         if reference in set(rows["run"]) and rows["run"].nunique() > 1
     }
+
+
+def spread(rows, *, reference):
+    """Return how far seeds lie apart beside how far variants do, for the rows of one of `stages`, to be read.
+
+    A row for each variant, a column for each metric: the mean over photographs and seeds, its difference from
+    `reference`, and the standard deviation between seeds of the mean over photographs, where there are several.
+    """
+    means = rows.groupby(["metric", "model", "seed"], sort=False)["value"].mean()
+    cells = {}
+    for (metric, model), values in means.groupby(["metric", "model"], sort=False):
+        digits = 3 if METRICS[metric].unit == "dB" else 4
+        shared = means[metric, model].index.intersection(means[metric, reference].index)
+        difference = (means[metric, model][shared] - means[metric, reference][shared]).mean()
+        text = f"{values.mean():.{digits}f}"
+        text += f", {difference:+.{digits}f} from {reference}" if model != reference and len(shared) else ""
+        text += f", {values.std():.{digits}f} between {len(values)} seeds" if len(values) > 1 else ", one seed"
+        cells.setdefault(metric, {})[model] = text
+    return pd.DataFrame(cells)
 
 
 def finals(table):

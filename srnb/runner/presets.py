@@ -64,11 +64,15 @@ def read(name, *, folder=NOTEBOOKS):
 
 
 def read_grid(name, *, folder=NOTEBOOKS):
-    """Return variation -> overrides of a grid, by the name of a file in notebooks/presets/grids or by path.
+    """Return variation -> overrides of a grid, and its seeds.
 
-    The entry `common` of the file is not a variation: its overrides hold for all of them.
+    A grid is named by a file in notebooks/presets/grids, or a path. Two entries of the file are no variations: the
+    overrides of `common` hold for all of them, and `seeds` is the number of `replicas` of each, 1 where it is missing.
     """
     grid = _read_yaml(name, files.grids(folder), "grid")
+    seeds = grid.pop("seeds", 1)
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise ValueError(f"seeds of a grid must be a whole number, at least 1. Received: {seeds!r} in {name}")
     for variation, overrides in grid.items():
         if not isinstance(overrides, dict | None) or not re.fullmatch(r"[A-Za-z][\w-]*", variation):
             raise ValueError(
@@ -78,7 +82,23 @@ def read_grid(name, *, folder=NOTEBOOKS):
     common = grid.pop("common", None) or {}
     if not grid:
         raise ValueError(f"a grid must hold at least one variation. Received: {name}")
-    return {variation: common | (overrides or {}) for variation, overrides in grid.items()}
+    return {variation: common | (overrides or {}) for variation, overrides in grid.items()}, seeds
+
+
+def replicas(variations, seeds, *, seed, base=False):
+    """Return variations (name -> overrides) with each of them `seeds` times: as it is, and with seed + 1, seed + 2 …
+
+    The others are called NAME-seed1, NAME-seed2 …, by their seed. base: also seed1, seed2 … of the run itself.
+    """
+    others = {}
+    for step in range(1, seeds):
+        others |= {f"seed{seed + step}": {"seed": seed + step}} if base else {}
+        for name, overrides in variations.items():
+            number = overrides.get("seed", seed) + step
+            others[f"{name}-seed{number}"] = overrides | {"seed": number}
+    if taken := sorted(others.keys() & variations.keys()):
+        raise ValueError(f"a grid with seeds must leave names of replicas free. Received: {', '.join(taken)}")
+    return variations | others
 
 
 def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOKS):

@@ -54,6 +54,8 @@ REFUSED = {
     "resident": (["run", "-p", "resident", "true"], "`lr_copies` 1 or more"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
+    "seeds": (["run", "01", "02", "--seeds", "3"], "--seeds must come with a notebook that compares runs"),
+    "seeds and resume": (["run", "--resume", "nothing", "--seeds", "3"], "--resume must stand without"),
     "warm start": (
         ["run", "02", "-p", "warm_start", "nothing"],
         "or a folder. Received: nothing; networks that ship: ",

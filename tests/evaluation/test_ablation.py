@@ -102,3 +102,26 @@ def test_a_run_without_a_gan_ends_with_its_pretrained_generator(base):
     runs.Run(folder).write_metrics(table[table["model"] != "gan"])
     finals = evaluation.finals(evaluation.measured(evaluation.variants(base)[0], metrics=METRICS))
     assert finals.groupby("model")["value"].mean()["mse"] == 22.5
+
+
+def test_seeds_of_a_variant_are_one_row_and_their_spread_stands_beside_the_difference(base):
+    results = base.folder.parent
+    for seed, gan in ((1, 18.5), (2, 17.5)):
+        finished(results / f"sample-seed{seed}", gan, base="sample", seed=seed, parameters={"seed": seed})
+        finished(results / f"sample-mse-seed{seed}", gan + 2, base="sample", seed=seed)
+    compared, _ = evaluation.variants(base)
+    assert evaluation.replicas(compared) == {
+        "sample": {0: "sample", 1: "seed1", 2: "seed2"},
+        "mse": {0: "mse", 1: "mse-seed1", 2: "mse-seed2"},
+        "elsewhere": {0: "elsewhere"},
+    }
+    table = evaluation.measured(compared, metrics=METRICS)
+    means = evaluation.summary(table, by=["model", "run"])
+    assert means.loc[("gan", "sample"), "psnr_y"] == 18 + 1.5 and means.loc[("gan", "elsewhere"), "psnr_y"] == 17 + 1.5
+    rows = evaluation.stages(table, reference="sample")["gan"]
+    spread = evaluation.spread(rows, reference="sample")["psnr_y"]
+    assert spread["sample"] == "19.500, 0.500 between 3 seeds"
+    assert spread["mse"] == "21.167, +1.667 from sample, 0.764 between 3 seeds"
+    assert spread["elsewhere"] == "18.500, -1.000 from sample, one seed"
+    seeds = evaluation.intervals(rows, reference="sample").set_index(["metric", "model"])["seeds"]
+    assert seeds["psnr_y", "mse"] == 3 and seeds["psnr_y", "elsewhere"] == 1

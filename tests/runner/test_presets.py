@@ -125,11 +125,33 @@ def test_grids(folder):
     path = folder / "presets" / "grids" / "losses.yaml"
     path.write_text("common: {steps: 3}\nplain:\nslow: {steps: 9, rate: 0.1}\n")
     expected = {"plain": {"steps": 3}, "slow": {"steps": 9, "rate": 0.1}}
-    assert presets.read_grid("losses", folder=folder) == presets.read_grid(str(path)) == expected
-    for bad, must in [("slow: 3", "must be lines"), ("../up: {}", "must be lines"), ("common: {}", "at least one")]:
+    assert presets.read_grid("losses", folder=folder) == presets.read_grid(str(path)) == (expected, 1)
+    path.write_text("seeds: 3\n" + path.read_text())
+    assert presets.read_grid("losses", folder=folder) == (expected, 3)
+    refused = {
+        **dict.fromkeys(("seeds: 0\nslow: {}", "seeds: 1.5\nslow: {}"), "seeds of a grid must be"),
+        **dict.fromkeys(("slow: 3", "../up: {}"), "must be lines"),
+        "common: {}": "must hold at least one",
+    }
+    for bad, must in refused.items():
         path.write_text(bad)
         with pytest.raises(ValueError, match=must):
             presets.read_grid("losses", folder=folder)
+
+
+def test_replicas_are_named_by_their_seed():
+    variations = {"plain": {}, "slow": {"rate": 0.1}, "other": {"seed": 4}}
+    assert presets.replicas(variations, 1, seed=0, base=True) == variations
+    made = presets.replicas(variations, 2, seed=6, base=True)
+    assert made == variations | {
+        "seed7": {"seed": 7},
+        "plain-seed7": {"seed": 7},
+        "slow-seed7": {"rate": 0.1, "seed": 7},
+        "other-seed5": {"seed": 5},
+    }
+    assert "seed7" not in presets.replicas(variations, 2, seed=6)
+    with pytest.raises(ValueError, match="Received: plain-seed1"):
+        presets.replicas({"plain": {}, "plain-seed1": {}}, 2, seed=0)
 
 
 # the networks' trainable parameters, papers.md 1, 2 and, by hand, 3; those of A-SRGAN no one has counted
