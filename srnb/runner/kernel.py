@@ -85,9 +85,11 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
         raise Failure({"notebook": path.stem, **_explain(running, error, timeout, words)}) from error
     finally:
         watch.stop()
-        if running.is_file():
-            NotebookNotary().sign(nbformat.read(running, 4))
+        notebook = _read(running)
+        if notebook:
+            NotebookNotary().sign(notebook)
             running.replace(copy)
+        running.unlink(missing_ok=True)
         words.close()
         shutil.rmtree(sockets, ignore_errors=True)
 
@@ -232,10 +234,8 @@ def _explain(copy, error, timeout, words):
     else:
         kind, message = type(error).__name__, str(error) + _last(words)
     record = {"cell": None, "cell_id": None, "source": None, "kind": kind, "message": message}
-    if not copy.is_file():
-        return record
-    notebook = nbformat.read(copy, 4)
-    number, cell = _current(notebook, begun=True)
+    notebook = _read(copy)
+    number, cell = _current(notebook, begun=True) if notebook else (None, None)
     if cell is None:
         return record
     record |= {"cell": number, "cell_id": cell.id, "source": cell.source.split("\n")[0]}
@@ -248,9 +248,18 @@ def _explain(copy, error, timeout, words):
         cell.outputs.append(
             nbformat.v4.new_output("error", ename=kind, evalue=message, traceback=[f"{kind}: {message}"])
         )
-        with suppress(PapermillExecutionError):  # it puts its red note above the cell and at the top
+        # it puts its red note above the cell and at the top, if the disk has room
+        with suppress(PapermillExecutionError, OSError):
             raise_for_execution_errors(notebook, str(copy))
     return record
+
+
+def _read(copy):
+    """Return an executed copy; None if there is none, or half of one: papermill writes in place, full disk or not."""
+    try:
+        return nbformat.read(copy, 4)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _last(words):
