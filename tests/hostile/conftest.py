@@ -1,0 +1,12 @@
+import pytest
+import toy
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """A results folder with the finished run `toy` and its variation; tests work on copies."""
+    folder = tmp_path_factory.mktemp("whole")
+    command = ["run", "--preset", toy.preset(folder), "--grid", "smoke", "--results", folder / "results"]
+    status, output = toy.srnb(*command, folder=folder)
+    assert status == 0, output
+    return folder / "results"

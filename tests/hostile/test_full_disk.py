@@ -1,0 +1,74 @@
+"""A disk that is full at some moment of each notebook, and of `srnb upscale`, `report` and `runs`."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+import toy
+
+pytestmark = pytest.mark.slow
+
+SIZE = 16  # MiB
+NOTEBOOKS = {1: "data", 2: "pretrain", 3: "gan", 4: "evaluate", 5: "ablations"}
+
+
+@pytest.fixture
+def disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting a small disk needs root: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextmanager
+def full(disk, *, but):
+    """Fill a disk up to `but` KiB."""
+    space = os.statvfs(disk)
+    with open(disk / "filler", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, space.f_bavail * space.f_frsize - but * 1024))
+    yield
+    (disk / "filler").unlink()
+
+
+def halves(folder):
+    """Return what unfinished writes have left."""
+    return [path for path in folder.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.parametrize("but", [0, 24, 300])
+@pytest.mark.parametrize("number", NOTEBOOKS, ids=NOTEBOOKS.values())
+def test_a_notebook(results, disk, number, but):
+    run = toy.before(results / "toy", number, disk)
+    environment = toy.ENVIRONMENT | ({"SRNB_CACHE": str(disk / "cache")} if number == 1 else {})
+    resume = ["run", "--resume", "toy", "--results", disk]
+    with full(disk, but=but):
+        status, output = toy.srnb(*resume, folder=disk, environment=environment)
+        toy.require_plain(status, output, fails=True)
+        assert "No space left on device" in output.partition("Error: ")[2]
+        assert halves(disk) == []
+    status, output = toy.srnb(*resume, folder=disk, environment=environment)
+    toy.require_plain(status, output, fails=False)
+    assert (run / "DONE").is_file() and halves(disk) == []
+    count = {1: 0, 2: 3, 3: 6}.get(number)  # lines of the log; after that, the metrics too
+    assert toy.numbers(run).splitlines() == toy.numbers(results / "toy").splitlines()[:count]
+
+
+def test_the_other_commands(results, disk, tmp_path):
+    shutil.copytree(results / "toy", disk / "toy")
+    page = (disk / "toy" / "report" / "index.html").read_bytes()
+    photographs = toy.photographs(tmp_path / "photographs", count=2)
+    upscale = ["upscale", *photographs, "--out", disk / "out"]
+    with full(disk, but=8):
+        for command in (["report", "toy"], ["runs"], upscale):
+            status, output = toy.srnb(*command, "--results", disk, folder=tmp_path)
+            toy.require_plain(status, output, fails=True)
+            assert "No space left on device: /" in output
+    assert halves(disk) == [] and not list((disk / "out").glob("*"))
+    assert (disk / "toy" / "report" / "index.html").read_bytes() == page
+    for command in (["report", "toy"], ["runs"], upscale):
+        toy.require_plain(*toy.srnb(*command, "--results", disk, folder=tmp_path), fails=False)
