@@ -76,6 +76,17 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 @click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
 @click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
 @click.option("--reference", default="bicubic", show_default=True, help="The model that the others are held against.")
+@click.option(
+    "--degradation",
+    metavar="NAME",
+    help="Make LR from HR by bicubic, antialiased_bilinear, …, realesrgan.  [default: a set's own LR, else bicubic]",
+)
+@click.option(
+    "--degradation-seed",
+    default=0,
+    show_default=True,
+    help="Draws a random degradation, for each photograph by its place in the list.",
+)
 @click.option("--grey", default="luma", show_default=True, help="What a grey file counts as: luma (MATLAB) or rgb.")
 @click.option("--ensemble", is_flag=True, help="Measure the mean over eight flips and turns.")
 @click.option(
@@ -87,7 +98,9 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 @results_option
 @backend_option
 @plainly
-def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, results, backend):
+def evaluate(
+    names, sets, metrics, scale, reference, degradation, degradation_seed, grey, ensemble, out, results, backend
+):
     """Measure models against bicubic on whole sets.
 
     Of `sample` and of no other set it takes the held-out part. Photographs that a run was trained on are refused, also
@@ -97,6 +110,7 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
     \b
     srnb evaluate --model sample --sets Set5,Set14
     srnb evaluate --model sample --model other --sets ~/photographs --out rows.csv
+    srnb evaluate --model sample --degradation realesrgan --degradation-seed 1      other draws for the same photographs
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from functools import partial
@@ -104,9 +118,11 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
     import pandas as pd
 
     from srnb import evaluation, files, progress
-    from srnb.data import datasets, duplicates
+    from srnb.data import datasets, degrade, duplicates
     from srnb.evaluation import inference
 
+    if degradation and degradation not in degrade.DEGRADATIONS:
+        raise ValueError(f"--degradation must be one of {', '.join(degrade.DEGRADATIONS)}. Received: {degradation}")
     sets = [name.strip() for name in sets.split(",") if name.strip()]
     metrics = metrics.split(",") if metrics else evaluation.DEFAULT_METRICS
     pairs = {
@@ -115,6 +131,8 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         else datasets.pairs(name, scale=scale)
         for name in sets
     }
+    if degradation:
+        pairs = {name: [(hr, None) for hr, _ in photographs] for name, photographs in pairs.items()}
     trained = {path: value for name in names for path, value in _trained_on(name, results).items()}
     if trained:
         tested = [path for photographs in pairs.values() for path, _ in photographs]
@@ -129,10 +147,13 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
         networks[_label(name)] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []
     for name, photographs in pairs.items():
-        scenes = evaluation.upscale_pairs(networks, photographs, scale=scale)
+        made = {"degradation": degradation or "bicubic", "seed": degradation_seed}
+        scenes = evaluation.upscale_pairs(networks, photographs, scale=scale, **made)
         scenes = progress.track(scenes, name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
+    if degradation:
+        table["protocol"] += f"; LR by {degradation}, seed {degradation_seed}"
     if out:
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
@@ -143,7 +164,8 @@ def evaluate(names, sets, metrics, scale, reference, grey, ensemble, out, result
             f"of a set\n{differences.to_string(index=False)}"
         )
     published = evaluation.published_values(datasets=sets, scale=scale)
-    if len(published):
+    published = evaluation.checked(published, table)
+    if len(published) and degradation in (None, "bicubic"):
         shown = evaluation.marked(published).droplevel("protocol").to_string()
         click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
     if out:

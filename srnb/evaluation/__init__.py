@@ -16,7 +16,7 @@ Nothing in here imports a framework before a network is used.
 from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants
 from srnb.evaluation.comparison import findings, gains, intervals, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
-from srnb.evaluation.published import marked, published_values
+from srnb.evaluation.published import checked, marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
 from srnb.evaluation.tables import (
     COLUMNS,
@@ -39,6 +39,7 @@ __all__ = [
     "bicubic",
     "by_image",
     "changes",
+    "checked",
     "collect",
     "differing_crops",
     "evaluate",

@@ -126,6 +126,21 @@ def test_the_command_writes_the_table_and_prints_the_means(photographs, tmp_path
     assert result.exit_code == 1 and "none" in result.output
 
 
+def test_a_random_degradation_is_that_of_its_seed_and_of_the_photographs_place(photographs, tmp_path):
+    folder, values = str(photographs[0][0].parent), []
+    for seed in ("0", "0", "1"):
+        out = tmp_path / f"rows{len(values)}" / "rows.csv"
+        asked = ["--metrics", "psnr_y", "--degradation", "realesrgan", "--degradation-seed", seed, "--out", str(out)]
+        result = CliRunner().invoke(main, ["evaluate", "--sets", folder, *asked])
+        assert result.exit_code == 0, result.output
+        table = pd.read_csv(out)
+        values.append(table.loc[table["metric"] == "psnr_y", "value"].tolist())
+        assert table["protocol"].str.endswith(f"LR by realesrgan, seed {seed}").all()
+    assert values[0] == values[1] != values[2]
+    result = CliRunner().invoke(main, ["evaluate", "--sets", folder, "--degradation", "esrgan"])
+    assert result.exit_code == 1 and "realesrgan" in result.output
+
+
 @pytest.mark.benchmark
 def test_the_command_shows_published_values_below_ours(tmp_path):
     out = str(tmp_path / "table.csv")
