@@ -19,3 +19,10 @@ cli          the `srnb` command
 Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
 bottom runs, progress and files.
 """
+
+import logging
+import os
+
+# TensorFlow greets every process on stderr, and warns of programs compiled anew, which every size of picture needs
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)

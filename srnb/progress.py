@@ -25,11 +25,12 @@ class Progress:
 
     def __init__(self, total, title, *, start=0, interval=None):
         self.total, self.title, self.step, self.values = total, title, start, {}
-        self._watched = _is_watched()
+        self._watched = is_watched()
         self._interval = interval if interval is not None else (1.0 if self._watched else 5.0)
         self._handle, self._shown_at, self._shown_step, self._curve = None, -float("inf"), None, []
         self._first = self._last = None  # (step, seconds) of the first update and of the last
         self._slowest = (0, 0.0)  # steps and seconds of the slowest stretch between two updates
+        self._phase = ""
 
     def __enter__(self):
         return self
@@ -37,6 +38,11 @@ class Progress:
     def __exit__(self, kind, error, traceback):
         if self._shown_step != self.step or kind:
             self._show("stopped" if kind else "")
+
+    def phase(self, name):
+        """Say at once what takes long now, such as "compiling"; it is over with the next update."""
+        self._phase = name
+        self._show(f"{name} …")
 
     def update(self, step, **values):
         """Note that `step` steps are made; `values` (name -> number or text) stand beside it, the first as a curve."""
@@ -50,8 +56,9 @@ class Progress:
         first = next(iter(values.values()), None)
         if isinstance(first, int | float):
             self._curve.append(float(first))
-        if now - self._shown_at >= self._interval:
+        if now - self._shown_at >= self._interval or (self._phase and self._watched):
             self._show()
+        self._phase = ""
 
     def line(self):
         """Return the state as one line: `pretrain 350/900 · pixel 0.0412 · 5.31 steps/s · 1:43 left`."""
@@ -115,8 +122,8 @@ def duration(seconds):
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def _is_watched():
-    """Tell whether we are in a notebook's kernel that no runner started."""
+def is_watched():
+    """Tell whether we are in the kernel of a notebook that no runner started."""
     if os.environ.get("SRNB_HEADLESS") == "1" or "IPython" not in sys.modules:
         return False
     shell = sys.modules["IPython"].get_ipython()

@@ -26,9 +26,25 @@ PACKAGES = (
 FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, or missing
     **dict.fromkeys(("status", "started", "finished", "preset", "backend", "device", "notebook_folder", "base"), str),
     **dict.fromkeys(("notebooks", "values", "parameters", "grid", "error", "git", "machine", "versions", "data"), dict),
+    "by_hand": bool,
     **dict.fromkeys(("seconds", "peak_memory_gib"), int | float),
 }
+PRODUCTS = {  # what each stage leaves beside its lines of the log: the first means that it ended; the later build on it
+    "pretrain": (
+        *("weights/pretrained.weights.h5", "weights/pretrain-best.weights.h5"),
+        *("checkpoints/pretrain-*", "figures/pretrain-*"),
+    ),
+    "gan": ("weights/gan.weights.h5", "weights/gan-best.weights.h5", "checkpoints/gan-*", "figures/gan-*"),
+    "evaluate": ("metrics.csv", "figures/scenes"),
+}
 NUMBERS = ("model", "dataset", "image", "metric", "protocol", "value")  # columns of metrics.csv, beside "run"
+
+
+class Missing(FileNotFoundError):
+    """A run's folder lacks what an earlier notebook leaves there; a notebook says so in one line."""
+
+    def _render_traceback_(self):  # IPython asks for it
+        return [str(self)]
 
 
 class Run:
@@ -79,6 +95,37 @@ class Run:
         if record.get("grid") and not isinstance(record["grid"].get("variations"), dict):
             raise ValueError(f"a grid in run.json must have variations. Received: {path}, {record['grid']!r:.80}")
         return record
+
+    def require(self, field, *, notebook):
+        """Return a field of run.json that a notebook writes. Raises Missing if it has not run."""
+        record = self.read()
+        if not record.get(field):
+            raise Missing(
+                f"{self.folder} must hold the {field} of notebook {notebook}: run it first with this run_folder"
+            )
+        return record[field]
+
+    def set_aside(self, stage, *, own=True):
+        """Move what an ended stage and all later ones left to attempts/1, 2 …; return that folder, None without such.
+
+        A training that begins again makes other weights, and what was made from the old ones must not stand beside
+        them. own: False keeps what `stage` itself left, for a training that goes on.
+        """
+        names = list(PRODUCTS)
+        stages = names[names.index(stage) + (not own) :] if stage in names else []
+        if not any((self.folder / PRODUCTS[name][0]).exists() for name in stages):
+            return None
+        aside = self.folder / "attempts" / str(1 + len(list(self.folder.glob("attempts/*"))))
+        for path in [path for name in stages for pattern in PRODUCTS[name] for path in self.folder.glob(pattern)]:
+            target = aside / path.relative_to(self.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        if self._records():
+            files.write_text(aside / "log.jsonl", (self.folder / "log.jsonl").read_text("utf-8"))
+        for name in stages:
+            self.truncate_log(name, 0)
+        (self.folder / "DONE").unlink(missing_ok=True)
+        return aside
 
     def update(self, **fields):
         """Set top-level fields of run.json and keep the others."""

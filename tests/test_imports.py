@@ -44,7 +44,19 @@ WITHIN = {
         *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
     ],
     "reports": ["report", "web", "card", "widgets", "slider", "figures"],
-    "runner": ["states", "jobs", "grid", "screen", "lock", "slurm", "chain", "preflight", "kernel", "presets"],
+    "runner": [
+        "session",
+        "states",
+        "jobs",
+        "grid",
+        "screen",
+        "lock",
+        "slurm",
+        "chain",
+        "preflight",
+        "kernel",
+        "presets",
+    ],
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 

@@ -1,6 +1,5 @@
 """What all commands of `srnb` share: the group, its plain errors, options."""
 
-import logging
 import os
 import signal
 import sys
@@ -39,9 +38,6 @@ def main():
 
     `srnb COMMAND --help` says more.
     """
-    # TensorFlow greets every process on stderr, and warns of programs compiled anew, which every size of picture needs
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture, `images.read` says
 
 

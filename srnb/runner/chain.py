@@ -277,7 +277,6 @@ def _noting(run, echo):
 def _environment(backend, threads, gpu):
     """Return the environment of a kernel: the backend must be known before keras is imported."""
     environment = os.environ | {"KERAS_BACKEND": backend, "SRNB_HEADLESS": "1"}
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # TensorFlow would take all of a GPU's memory
     threads = threads or os.environ.get("SLURM_CPUS_PER_TASK")  # cores that are there may be other jobs'
     if threads:

@@ -45,8 +45,13 @@ def parameters(notebook):
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise ValueError(f"a notebook must have one cell tagged `parameters`. Received: {len(tagged)} in {notebook}")
+    return parameters_of(tagged[0], notebook)
+
+
+def parameters_of(source, notebook="a cell"):
+    """Return name -> value of the source of a parameters cell. Raises ValueError unless all are flat literals."""
     found = {}
-    for statement in ast.parse(tagged[0]).body:
+    for statement in ast.parse(source).body:
         try:
             (target,) = statement.targets
             found[target.id] = ast.literal_eval(statement.value)

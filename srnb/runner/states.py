@@ -21,6 +21,8 @@ def _state(run, job):
     else:
         status = run.read().get("status", "")
         parts = ["interrupted" if status == "running" else status]  # nobody is at it who could say so
+    if run.read().get("by_hand"):
+        parts.append(f"by hand: {', '.join(run.read()['notebooks'])}")
     if restarts:
         parts.append(f"requeued {restarts} time{'s' * (restarts > 1)}")
     return " · ".join(parts)

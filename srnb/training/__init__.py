@@ -7,7 +7,7 @@ optimizers    Adam, its schedules and precision, by name
 log           a line for several steps, with what is wrong with the game
 validation    numbers, best weights and pictures that a validation leaves
 checkpoints   every variable of a training in one file
-signals       a scheduler's warning that time is short
+signals       a scheduler's warning that time is short, and Ctrl-C
 symptoms      what goes wrong in adversarial training, read from the log
 """
 

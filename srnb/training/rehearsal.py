@@ -5,22 +5,28 @@ import math
 
 import pandas as pd
 
+from srnb import progress
 
-def rehearse(trainer, batches, *, steps, limit=math.inf):
-    """Make some steps without a run and return what was logged: a frame with a row per step.
+
+def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
+    """Make some steps without a run and return what was logged: a frame with a row per step. `title` names them.
 
     It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
     schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
     """
     trainer.take_reference(batches)
     rows, lowest = [], math.inf
-    for step, (lr, hr) in enumerate(itertools.islice(batches(0), steps), 1):
-        moves = trainer.generator_moves(step)
-        rows.append({name: float(value) for name, value in trainer.train_step(lr, hr, generator_moves=moves).items()})
-        if moves:
-            total = sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items())
-            lowest = min(lowest, total)
-            if not math.isfinite(total) or total > limit * lowest:
-                break
+    with progress.Progress(steps, title) as bar:
+        bar.phase("compiling the training step")
+        for step, (lr, hr) in enumerate(itertools.islice(batches(0), steps), 1):
+            moves = trainer.generator_moves(step)
+            logs = trainer.train_step(lr, hr, generator_moves=moves)
+            rows.append({name: float(value) for name, value in logs.items()})
+            bar.update(step)
+            if moves:
+                total = sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items())
+                lowest = min(lowest, total)
+                if not math.isfinite(total) or total > limit * lowest:
+                    break
     trainer.sync()
     return pd.DataFrame(rows)

@@ -206,7 +206,8 @@ class Trainer:
         callbacks: Keras callbacks; their epoch is the stretch between two log lines.
         Symptoms of a game gone wrong are logged as `notice` and shown, see `symptoms`.
         Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays. After
-        USR1, by which schedulers say that time is short, saves a checkpoint and raises KeyboardInterrupt.
+        USR1, by which schedulers say that time is short, or a first Ctrl-C, saves a checkpoint and raises
+        `signals.Stopped`, a KeyboardInterrupt; called again, it goes on.
         """
         if checkpoint_every % log_every or validate_every % log_every:
             raise ValueError(
@@ -220,6 +221,9 @@ class Trainer:
                     f"the learning rate of the {name} must be above zero. Received: 0 from step {first + 1} on, where "
                     f"its schedule has ended; a cosine begins again with {first} among its restarts"
                 )
+        aside = run.set_aside(stage, own=first == 0) if first < steps else None
+        if aside:
+            print(f"what was made here before is now in {aside.relative_to(run.folder.parent)}", flush=True)
         self.take_reference(batches)
         checkpoints.forget(run.checkpoints, stage, after=first)
         checkpoints.forget(run.figures, stage, after=first, suffix="png")
@@ -228,10 +232,11 @@ class Trainer:
         if backend.accelerator():
             run.update(device=backend.accelerator())
         bar = progress.Progress(steps, stage, start=first)
-        with signals.usr1() as warned, self._watched(callbacks) as watchers, bar:
+        with signals.heard() as told, self._watched(callbacks) as watchers, bar:
             log.restart(log.kept(first))
+            bar.phase("compiling the training step")
             for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
-                if warned.is_set():
+                if told.is_set():
                     self._leave(run, log, step - 1)
                 watchers.on_train_batch_begin(step)
                 log.add(step, self.train_step(lr, hr, generator_moves=self.generator_moves(step)))
@@ -242,6 +247,7 @@ class Trainer:
                 record = log.mean(batch_size=len(lr))
                 self.sync()
                 if step % validate_every == 0 or step == steps:
+                    bar.phase("measuring the held-out photographs")
                     record |= validation(step, self.average)
                 log.write(step, record)
                 if step % checkpoint_every == 0 or step == steps:
@@ -257,7 +263,10 @@ class Trainer:
         log.keep(step)
         self.save(run.checkpoints / f"{log.stage}-{step:08d}.safetensors")
         checkpoints.forget_all_but(2, run.checkpoints, log.stage)
-        raise KeyboardInterrupt(f"told to end, saved at step {step}")
+        raise signals.Stopped(
+            f"{log.stage} was told to end, saved at step {step}: run the cell again to go on; after a restart of the "
+            "kernel, with resume = True"
+        )
 
     @contextmanager
     def _watched(self, callbacks):

@@ -1,0 +1,257 @@
+"""A run made by hand: a notebook whose cells someone runs one by one, or any tool that is not our runner.
+
+The kernel itself keeps the record that the runner keeps elsewhere: run.json with parameters, seed, commit, versions,
+times and how each notebook ended, an executed copy of each notebook, and the report once a notebook has run to its end.
+"""
+
+import html
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+
+from srnb import files, progress, runs
+
+OUTPUTS = ("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output")
+
+_recorder = None  # of the notebook that this kernel runs
+
+
+class Refused(ValueError):
+    """A run's folder belongs to another experiment; a notebook says so in one line."""
+
+    def _render_traceback_(self):  # IPython asks for it
+        return [str(self)]
+
+
+def begin(stem, run_folder):
+    """Return the run of a folder, and keep its record from here on unless a runner does it.
+
+    stem: the notebook that calls, such as "02_pretrain". Its parameters are read from the kernel. Nothing is ever
+    overwritten: raises `Refused`, with a free name to use, if the folder belongs to a run that a runner made, or if
+    notebook 1 asks for other data in the folder of a run that has been trained.
+    """
+    global _recorder
+    run = runs.Run(run_folder)
+    if not progress.is_watched():
+        return run
+    from IPython import get_ipython
+
+    from srnb.runner import presets
+
+    if _recorder:
+        _recorder.stop()
+        _recorder = None
+    record = run.read()
+    path = Path(f"{stem}.ipynb").absolute()
+    path = path if path.is_file() else files.NOTEBOOKS / path.name
+    known = presets.parameters(path)
+    if record.get("notebooks") and not record.get("by_hand"):
+        if "runs" in known:  # a notebook that compares only reads
+            return run
+        raise Refused(f"run_folder must be of a run made by hand. Received: {run.name}; {free(run)} is free")
+    shell = get_ipython()
+    _open(run, record, path, {name: shell.user_ns[name] for name in known if name in shell.user_ns})
+    _recorder = Recorder(shell, run, path)
+    return run
+
+
+def free(run):
+    """Return the first of lab, lab-2, lab-3 … beside a run's folder that is not taken, as `run_folder` takes it."""
+    name, _, number = run.name.rpartition("-")
+    name = name if name and number.isdigit() else run.name
+    number = 2
+    while (run.folder.parent / f"{name}-{number}").exists():
+        number += 1
+    return f'run_folder = "{os.path.relpath(run.folder.parent / f"{name}-{number}")}"'
+
+
+def _open(run, record, path, values):
+    """Write into run.json that a notebook begins, with what it was told."""
+    from srnb.runner import chain
+
+    stem, backend = path.stem, _backend()
+    parameters = chain.effective([path], values)[stem]
+    earlier = record.get("parameters", {}).get(stem)
+    trained = record.get("notebooks", {}).keys() - {stem}
+    if stem.startswith("01") and trained and earlier not in (None, parameters):
+        changed = [name for name in parameters if earlier.get(name) != parameters[name]]
+        raise Refused(
+            f"a run must keep its data. Received: {run.name}, trained already, with other {', '.join(changed)}; "
+            f"for a new experiment {free(run)} is free"
+        )
+    if not record.get("notebooks"):
+        chain.begin(run.folder, [path], values=parameters, backend=backend)
+        record = run.read()
+    steps = record["notebooks"] | {stem: {"status": "running", "started": runs.now()}}
+    run.update(
+        by_hand=True,
+        status="running",
+        error=None,
+        backend=backend,
+        notebook_folder=str(path.parent),
+        notebooks=dict(sorted(steps.items())),
+        values=record["values"] | parameters,
+        parameters=record["parameters"] | {stem: parameters},
+        seed=record.get("seed") if record.get("seed") is not None else parameters.get("seed"),
+    )
+    (run.folder / "DONE").unlink(missing_ok=True)
+
+
+def _backend():
+    keras = sys.modules.get("keras")
+    return keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+class Recorder:
+    """Keep the executed copy of a notebook, and in run.json how it goes, from what the kernel runs and sends."""
+
+    def __init__(self, shell, run, path):
+        self.run, self.stem, self.shell = run, path.stem, shell
+        self.copy = run.folder / path.name
+        self.notebook = nbformat.read(path, 4)
+        self.notebook.metadata.pop("widgets", None)
+        self.displays, self.seconds, self.started = {}, 0.0, time.perf_counter()
+        ran = list(shell.user_ns["In"])
+        for cell in self._code():
+            cell.outputs, cell.execution_count = [], None
+            if cell.source in ran[:-1]:
+                cell.execution_count = len(ran) - 2 - ran[:-1][::-1].index(cell.source)
+        self._note_parameters()
+        self.cell = self._find(None, ran[-1])
+        self.cell.execution_count = len(ran) - 1
+        self.ended = {}
+        shell.events.register("pre_run_cell", self._before)
+        shell.events.register("post_run_cell", self._after)
+        self._session, self._send = shell.kernel.session, shell.kernel.session.send
+        self._session.send = self._sent
+
+    def stop(self):
+        """Record no more."""
+        self.shell.events.unregister("pre_run_cell", self._before)
+        self.shell.events.unregister("post_run_cell", self._after)
+        self._session.send = self._send
+
+    def _code(self):
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+    def _note_parameters(self):
+        """Bring the parameters cell to what the kernel holds: it may have been edited, or a tool has set others."""
+        from srnb.runner import presets
+
+        place, cell = next(
+            (n, cell) for n, cell in enumerate(self.notebook.cells) if "parameters" in cell.metadata.get("tags", [])
+        )
+        default = presets.parameters_of(cell.source)
+        now = {name: self.shell.user_ns[name] for name in default if name in self.shell.user_ns}
+        changed = [f"{name} = {value!r}" for name, value in now.items() if value != default[name]]
+        cell.execution_count = cell.execution_count or 1
+        if changed:
+            told = nbformat.v4.new_code_cell("\n".join(changed), metadata={"tags": ["injected-parameters"]})
+            told.execution_count = cell.execution_count
+            self.notebook.cells.insert(place + 1, told)
+
+    def _find(self, identity, source):
+        """Return the cell of the notebook that has been run; a new one, behind the last that ran, for one it lacks."""
+        cells = self._code()
+        for cell in cells:
+            if identity and cell.id == identity:
+                cell.source = source
+                return cell
+        for cell in cells:
+            if cell.source == source:
+                return cell
+        new = nbformat.v4.new_code_cell(source)
+        last = self.cell if getattr(self, "cell", None) else cells[0]
+        self.notebook.cells.insert(self.notebook.cells.index(last) + 1, new)
+        return new
+
+    def _before(self, info):
+        if not info.store_history or not info.raw_cell.strip():
+            return
+        self.cell = self._find(getattr(info, "cell_id", None), info.raw_cell)
+        self.cell.outputs, self.cell.execution_count = [], self.shell.execution_count
+        self.started = time.perf_counter()
+
+    def _after(self, result):
+        if not result.info.store_history:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.seconds += time.perf_counter() - self.started
+        error = result.error_before_exec or result.error_in_exec
+        self.ended[self.cell.id] = error is None
+        status = "running"
+        if error is not None:
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        elif all(cell.execution_count and self.ended.get(cell.id, True) for cell in self._code()):
+            status = "complete"
+        self._keep(status, error)
+        if status == "complete":
+            self._report()
+
+    def _keep(self, status, error):
+        record, running = self.run.read(), runs.running_name(self.copy)
+        state = record["notebooks"].get(self.stem, {}) | {"status": status, "seconds": round(self.seconds, 1)}
+        steps = record["notebooks"] | {self.stem: state}
+        failure = error is not None and {
+            **{"notebook": self.stem, "cell": self.cell.execution_count, "cell_id": self.cell.id},
+            **{"source": self.cell.source.split("\n")[0], "kind": type(error).__name__, "message": str(error)},
+        }
+        every = status if status != "complete" else _common(step["status"] for step in steps.values())
+        self.run.update(
+            notebooks=steps,
+            status=every,
+            error=failure or None,
+            seconds=round(sum(step.get("seconds", 0) for step in steps.values()), 1),
+            finished=runs.now() if every == "complete" else None,
+        )
+        whole, other = (self.copy, running) if status == "complete" else (running, self.copy)
+        files.write_text(whole, nbformat.writes(self.notebook))
+        other.unlink(missing_ok=True)
+
+    def _report(self):
+        """Render the report, and show where it is below the last cell of the notebook."""
+        from IPython.display import HTML, display
+
+        from srnb.reports import report
+
+        path = report.render(self.run)
+        record = self.run.read()
+        if record["status"] == "complete" and (self.run.folder / "metrics.csv").is_file():
+            files.write_text(self.run.folder / "DONE", runs.now() + "\n")
+        report.index(self.run.folder.parent)
+        address = html.escape(os.path.relpath(path), quote=True)
+        display(HTML(f'Report of {html.escape(self.run.name)}: <a href="{address}" target="_blank">{address}</a>'))
+
+    def _sent(self, stream, message, content=None, *arguments, **options):
+        sent = self._send(stream, message, content, *arguments, **options)
+        kind, body = (message, content) if isinstance(message, str) else (message["msg_type"], message["content"])
+        if kind in OUTPUTS:
+            self._take(kind, dict(body or {}))
+        return sent
+
+    def _take(self, kind, body):
+        """Keep what a cell shows, as a front end would."""
+        outputs, transient = self.cell.outputs, body.pop("transient", None) or {}
+        if kind == "clear_output":
+            outputs.clear()
+        elif kind == "update_display_data":
+            for output in self.displays.get(transient.get("display_id"), ()):
+                output.update(data=body["data"], metadata=body["metadata"])
+        elif kind == "stream" and outputs and outputs[-1].output_type == kind and outputs[-1].name == body["name"]:
+            outputs[-1].text += body["text"]
+        else:
+            fields = {"error": ("ename", "evalue", "traceback"), "stream": ("name", "text")}.get(kind)
+            kept = {name: body[name] for name in fields or ("data", "metadata", "execution_count") if name in body}
+            output = nbformat.from_dict(nbformat.v4.new_output(kind, **kept))
+            outputs.append(output)
+            if "display_id" in transient:
+                self.displays.setdefault(transient["display_id"], []).append(output)
+
+
+def _common(statuses):
+    """Return what a run is whose notebooks ended so: complete if all are, else the first that is not."""
+    return next((status for status in statuses if status != "complete"), "complete")
