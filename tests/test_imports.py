@@ -43,7 +43,7 @@ WITHIN = {
     "evaluation": [
         *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
     ],
-    "reports": ["report", "web", "card", "widgets", "slider", "figures"],
+    "reports": ["report", "web", "card", "widgets", "inspector", "figures"],
     "runner": [
         "session",
         "states",

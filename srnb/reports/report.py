@@ -21,12 +21,12 @@ from pygments.formatters import HtmlFormatter
 from srnb import evaluation, files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
-from srnb.reports import slider
+from srnb.reports import figures, inspector
 
 TEMPLATES = Path(__file__).parent / "templates"
 INDEXED = ("psnr_y", "ssim_y", "lpips_alex")  # what the table of all runs shows
 COLUMNS = ("run", "status", "preset", "backend", "seconds")
-SCENES = 6  # photographs in the slider, so that the page stays fit for a mail
+SCENES = 6  # photographs in the inspector, so that the page stays fit for a mail
 
 
 def render(run, *, trial=""):
@@ -138,6 +138,8 @@ def _cells(copy, stem):
                 output.text = progress.without_time_left(output.text)
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
+            if 'class="inspector"' in data.get("text/html", ""):  # the same pictures stand at the top of the page
+                data["text/html"] = '<p>See <a href="#pictures">Before and after</a>.</p>'
             if "image/svg+xml" in data:  # in the page itself, where its label is read and its width is the page's
                 data["text/html"] = data.pop("image/svg+xml")
             if "image/png" in data:
@@ -209,24 +211,20 @@ def _heading(metric, protocol):
 
 
 def _scenes(run):
-    """Return sliders over the pictures in figures/scenes/<photograph>/<model>.png, which notebook 4 leaves there."""
-    found = []
+    """Return an inspector of the pictures in figures/scenes/<photograph>/<model>.png, which notebook 4 leaves there."""
+    order = {"LR": 0, "bicubic": 1, "pretrained": 2, "gan": 4, "HR": 5}
+    scenes = {}
     for folder in sorted((run.folder / "figures" / "scenes").glob("*/"))[:SCENES]:
-        order = {"LR": 0, "bicubic": 1, "pretrained": 2, "gan": 4, "HR": 5}
         paths = sorted(folder.glob("*.png"), key=lambda path: (order.get(path.stem, 3), path.stem))
-        if len(paths) < 2:
-            continue
-        pictures = {path.stem: images.read(path) for path in paths}
-        small = Image.fromarray(images.to_uint8(pictures[paths[-1].stem]))
-        small.thumbnail((240, 128))
-        found.append(
-            {
-                "name": folder.name,
-                "slider": slider.slider(pictures, left="bicubic" if "bicubic" in pictures else None),
-                "thumbnail": _data_uri(small, quality=80),
-            }
-        )
-    return found
+        scenes[folder.name] = {path.stem: images.read(path) for path in paths}
+    shared = set.intersection(*map(set, scenes.values())) if scenes else ()
+    if len(shared) < 2:
+        return ""
+    scenes = {name: {key: picture for key, picture in each.items() if key in shared} for name, each in scenes.items()}
+    notes = {}
+    with suppress(ValueError, FileNotFoundError):  # the page says elsewhere that its numbers are damaged
+        notes = {name: figures.captions(run.metrics(), name) for name in scenes}
+    return inspector.inspector(scenes, notes=notes)
 
 
 def _data_uri(picture, *, quality):

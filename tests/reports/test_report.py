@@ -112,7 +112,7 @@ def test_one_file_that_asks_for_nothing(text):
     assert [anchor for anchor in page.anchors if anchor.startswith("0")] == [
         *("01_data-0", "01_data-1", "02_train-0", "02_train-1")
     ]
-    assert [tag for tag, _ in page.tags if tag == "script"] == ["script"]
+    assert [tag for tag, _ in page.tags if tag == "script"] == ["script"] * 2  # of the inspector, and of the page
 
 
 def test_everything_is_there_and_code_is_folded(text):
@@ -122,7 +122,7 @@ def test_everything_is_there_and_code_is_folded(text):
     assert not [named for tag, named in page.tags if named.get("class") == "code" and "open" in named]
     assert text.count("<h1") == 3 and "40 lines, the last: <samp>line 39</samp>" in text
     assert '<td class="best">26.00</td>' in text and '<td class="best">0.3000</td>' in text and "PSNR Y" in text
-    assert text.count("<polyline") == 1 and text.count('class="stage"') == 2
+    assert text.count("<polyline") == 1 and text.count('class="scene"') == 2
 
 
 def test_what_failed_stands_on_top_and_is_no_markup(text):
