@@ -46,6 +46,7 @@ WITHIN = {
     "reports": ["report", "web", "card", "widgets", "inspector", "figures"],
     "runner": [
         "session",
+        "copies",
         "states",
         "jobs",
         "grid",

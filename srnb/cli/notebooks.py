@@ -314,14 +314,30 @@ def runs(watch, results):
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--give-back", metavar="NOTEBOOK", help="Write the copy of NOTEBOOK to notebooks/, without outputs.")
 @backend_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
-def lab(backend, arguments):
-    """Open JupyterLab on the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`."""
+def lab(give_back, backend, arguments):
+    """Open JupyterLab on copies of the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`.
+
+    The copies are in lab/ of the checkout, and what you change there is yours: a notebook that is newer takes the
+    place of a copy only as long as you have not edited it. To send an improvement back, `srnb lab --give-back 02`
+    writes your copy into notebooks/, where git sees it.
+    """
+    from srnb.runner import copies
+
+    if give_back:
+        click.echo(f"written to {copies.give_back(give_back)}")
+        return
+    for name in copies.refresh():
+        click.echo(f"lab/{name} is your own; notebooks/{name} has changed, too: delete or rename yours to get it")
+    click.echo(f"notebooks are copies in {copies.FOLDER}; runs go to {files.RESULTS}")
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={files.ROOT}"]
-    options += [f"--LabApp.default_url=/lab/tree/{files.NOTEBOOKS.name}"]
+    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={files.ROOT}", "--LabApp.news_url="]
+    options += [f"--LabApp.default_url=/lab/tree/{copies.FOLDER.name}/01_data.ipynb"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container
+        options.append("--ServerApp.allow_root=True")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *arguments])
 
 

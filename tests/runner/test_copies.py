@@ -1,0 +1,56 @@
+"""copies: what is edited, run and saved in Lab is not the checkout, and finds its way back."""
+
+import nbformat
+import pytest
+
+from srnb import files
+from srnb.runner import copies
+
+
+@pytest.fixture
+def source(tmp_path):
+    for path in sorted(files.NOTEBOOKS.glob("0[12]_*.ipynb")):
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        (tmp_path / "notebooks" / path.name).write_bytes(path.read_bytes())
+    return tmp_path / "notebooks"
+
+
+def edit(path, *, source=None, outputs=False):
+    notebook = nbformat.read(path, 4)
+    if source:
+        notebook.cells[-1].source = source
+    if outputs:
+        notebook.metadata["widgets"] = {}
+        code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        code.metadata["collapsed"] = True
+        code.outputs, code.execution_count = [nbformat.v4.new_output("stream", text="hello")], 7
+    nbformat.write(notebook, path)
+
+
+def test_a_copy_with_outputs_gives_way_and_an_edited_one_stays(source, tmp_path):
+    folder = tmp_path / "lab"
+    assert copies.refresh(folder, source=source) == []
+    edit(folder / "01_data.ipynb", outputs=True)
+    edit(folder / "02_pretrain.ipynb", source="mine")
+    assert copies.refresh(folder, source=source) == []
+    assert "hello" in (folder / "01_data.ipynb").read_text(), "as long as the notebook is the same, outputs are kept"
+    edit(source / "01_data.ipynb", source="newer")
+    edit(source / "02_pretrain.ipynb", source="newer")
+    assert copies.refresh(folder, source=source) == ["02_pretrain.ipynb"]
+    assert nbformat.read(folder / "01_data.ipynb", 4).cells[-1].source == "newer"
+    assert nbformat.read(folder / "02_pretrain.ipynb", 4).cells[-1].source == "mine"
+
+
+def test_an_improvement_goes_back_without_outputs(source, tmp_path):
+    folder, before = tmp_path / "lab", (source / "01_data.ipynb").read_text()
+    with pytest.raises(FileNotFoundError, match="there must be a copy"):
+        copies.give_back("01", folder, source=source)
+    copies.refresh(folder, source=source)
+    edit(folder / "01_data.ipynb", outputs=True)
+    copies.give_back("01", folder, source=source)
+    assert nbformat.read(source / "01_data.ipynb", 4) == nbformat.reads(before, 4), "outputs are no improvement"
+    edit(folder / "01_data.ipynb", source="better", outputs=True)
+    path = copies.give_back("01", folder, source=source)
+    notebook = nbformat.read(path, 4)
+    assert notebook.cells[-1].source == "better" and "hello" not in path.read_text()
+    assert copies.refresh(folder, source=source) == []
