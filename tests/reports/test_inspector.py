@@ -104,7 +104,7 @@ def test_keys_drag_wheel_and_views_in_a_browser(page):
 def test_blink_shows_the_other_picture(page):
     page.reload()
     page.wait_for_selector(".inspector[data-state]")
-    pixel = "[...document.querySelector('.inspector canvas').getContext('2d').getImageData(5, 5, 1, 1).data]"
+    pixel = "[...document.querySelector('.inspector canvas').getContext('2d').getImageData(200, 300, 1, 1).data]"
     page.locator(".stage").first.focus()
     before = page.evaluate(pixel)
     page.keyboard.down("b")
