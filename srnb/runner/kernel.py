@@ -221,7 +221,7 @@ def _explain(copy, error, timeout, words):
     """Return the record of a failure and mark its cell in the partial copy, as papermill does for exceptions only."""
     if isinstance(error, PapermillExecutionError):
         kind, message = error.ename, error.evalue
-        if kind == "KeyboardInterrupt":  # a training that was warned
+        if kind in ("KeyboardInterrupt", "Stopped"):  # a training that was warned
             kind, message = "Interrupted", message or "the notebook was told to stop"
     elif isinstance(error, DeadKernelError):
         kind, message = "KernelDied", "the kernel's process ended: out of memory, killed, or os._exit" + _last(words)
