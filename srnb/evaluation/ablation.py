@@ -1,5 +1,6 @@
 """A run and its variants, each of which changes something: what they changed, and what they measured."""
 
+import numpy as np
 import pandas as pd
 
 from srnb import runs
@@ -96,16 +97,17 @@ def spread(rows, *, reference):
     A row for each variant, a column for each metric: the mean over photographs and seeds, its difference from
     `reference`, and the standard deviation between seeds of the mean over photographs, where there are several.
     """
-    means = rows.groupby(["metric", "model", "seed"], sort=False)["value"].mean()
     cells = {}
-    for (metric, model), values in means.groupby(["metric", "model"], sort=False):
+    for metric, own in rows.groupby("metric", sort=False):
         digits = 3 if METRICS[metric].unit == "dB" else 4
-        shared = means[metric, model].index.intersection(means[metric, reference].index)
-        difference = (means[metric, model][shared] - means[metric, reference][shared]).mean()
-        text = f"{values.mean():.{digits}f}"
-        text += f", {difference:+.{digits}f} from {reference}" if model != reference and len(shared) else ""
-        text += f", {values.std():.{digits}f} between {len(values)} seeds" if len(values) > 1 else ", one seed"
-        cells.setdefault(metric, {})[model] = text
+        means = own.groupby(["model", "seed"], sort=False)["value"].mean().unstack("seed")
+        for model, values in means.iterrows():
+            difference, parts = (values - means.loc[reference]).mean(), [f"{values.mean():.{digits}f}"]
+            if model != reference and np.isfinite(difference):
+                parts.append(f"{difference:+.{digits}f} from {reference}")
+            several = values.count() > 1
+            parts.append(f"{values.std():.{digits}f} between {values.count()} seeds" if several else "one seed")
+            cells.setdefault(metric, {})[model] = ", ".join(parts)
     return pd.DataFrame(cells)
 
 

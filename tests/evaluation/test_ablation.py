@@ -104,6 +104,7 @@ def test_a_run_without_a_gan_ends_with_its_pretrained_generator(base):
     assert finals.groupby("model")["value"].mean()["mse"] == 22.5
 
 
+@pytest.mark.filterwarnings("error")
 def test_seeds_of_a_variant_are_one_row_and_their_spread_stands_beside_the_difference(base):
     results = base.folder.parent
     for seed, gan in ((1, 18.5), (2, 17.5)):
