@@ -110,7 +110,7 @@ def evaluate(
     \b
     srnb evaluate --model sample --sets Set5,Set14
     srnb evaluate --model sample --model other --sets ~/photographs --out rows.csv
-    srnb evaluate --model sample --degradation realesrgan --degradation-seed 1      other draws for the same photographs
+    srnb evaluate --model sample --degradation realesrgan --degradation-seed 1
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from functools import partial
