@@ -15,7 +15,7 @@ from srnb.data import datasets
 PRESET = {
     **{"blocks": 1, "width": 8, "steps": 6, "batch_size": 2, "patch_size": 32, "rehearsal_steps": 0},
     **{"gan_steps": 6, "gan_batch_size": 2, "gan_patch_size": 32, "discriminator_width": 4, "perceptual_weight": 0.0},
-    **{"log_every": 2, "validate_every": 2, "interpolations": 0, "shipped_networks": "", "strips": 1},
+    **{"log_every": 2, "validate_every": 2, "blends": "", "shipped_networks": "", "strips": 1},
 }
 PROGRAM = str(Path(sys.executable).parent / "srnb")
 ENVIRONMENT = os.environ | {"KERAS_BACKEND": "tensorflow"}
