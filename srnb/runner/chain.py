@@ -3,6 +3,7 @@
 run.json says what ran, with what, how each notebook ended; DONE is written last.
 """
 
+import json
 import os
 import time
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from srnb.reports import report
 from srnb.reports.web import page
 from srnb.runner import kernel, preflight, presets
 
+WEIGHTS = files.ROOT / "srnb" / "weights"  # of the networks that ship
 BEGUN = ("notebook_folder", "notebooks", "parameters", "values", "backend")  # what `begin` writes and a resume needs
 
 
@@ -60,8 +62,13 @@ def settle(values, paths, *, results):
     settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
     if read.get("warm_start"):
         settled["warm_start"] = network(read["warm_start"], results=results)
-    if read.get("start_from") and not ships(read["start_from"]):
-        settled["start_from"] = str(find(read["start_from"], results=results).folder)
+    origin = read.get("start_from")
+    if origin and ships(origin):
+        own = json.loads((WEIGHTS / origin / "card.json").read_text("utf-8"))["spec"]["scale"]
+        if read.get("scale", own) != own:
+            raise ValueError(f"`scale` must be that of the network in `start_from`, {own}. Received: {read['scale']}")
+    elif origin:
+        settled["start_from"] = str(find(origin, results=results).folder)
     return settled
 
 
@@ -76,7 +83,7 @@ def find(name, *, results):
 
 def ships(name):
     """Whether a network of this name comes with the package; told without loading a framework."""
-    return (files.ROOT / "srnb" / "weights" / name / "card.json").is_file()
+    return (WEIGHTS / name / "card.json").is_file()
 
 
 def network(name, *, results):
@@ -88,7 +95,7 @@ def network(name, *, results):
     try:
         return str(find(name, results=results).folder)
     except FileNotFoundError as error:
-        ship = sorted(path.parent.name for path in (files.ROOT / "srnb" / "weights").glob("*/card.json"))
+        ship = sorted(path.parent.name for path in WEIGHTS.glob("*/card.json"))
         raise FileNotFoundError(f"{error}; networks that ship: {', '.join(ship)}") from None
 
 

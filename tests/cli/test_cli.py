@@ -61,6 +61,10 @@ REFUSED = {
         "or a folder. Received: nothing; networks that ship: ",
     ),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),
+    "scale of the origin": (
+        ["run", "01", "03", "-p", "start_from", "compact", "-p", "scale", "2"],
+        "`scale` must be that of the network in `start_from`, 4. Received: 2",
+    ),
     "report": (["report", "nothing"], "a run must be one of none yet"),
     "name": (["run", "--run", "../up"], "a run's name must be that of a folder"),
     "names": (["run", "--run", "a,b"], "a run's name must be that of a folder"),
