@@ -43,7 +43,10 @@ WITHIN = {
     "evaluation": [
         *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
     ],
-    "reports": ["report", "web", "card", "widgets", "inspector", "figures"],
+    "reports": [
+        *("overview", "report", "appendix", "article", "charts", "embedded", "web", "card", "widgets", "inspector"),
+        "figures",
+    ],
     "runner": [
         "session",
         "copies",

@@ -293,6 +293,19 @@ def report(name, markdown, trial, results):
 
 
 @main.command()
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Its folder."
+)
+@results_option
+@plainly
+def site(out, results):
+    """Collect the index of all runs and their reports in DIR, for a project page: any static host can serve it."""
+    from srnb.reports import overview
+
+    click.echo(overview.site(results, out))
+
+
+@main.command()
 @click.option("--watch", is_flag=True, help="Show them anew every few seconds, until Ctrl-C.")
 @results_option
 @plainly
@@ -357,9 +370,9 @@ def _failing(run):
 
 def _conclude(run):
     """Print the table of a run and where its report is."""
-    from srnb.reports import report
+    from srnb.reports import overview, report
 
-    report.index(run.folder.parent)
+    overview.write(run.folder.parent)
     table = report.summary(run)
     if table is not None:
         click.echo("\n" + table.to_string(float_format="{:.4g}".format, na_rep="") + "\n")
@@ -368,16 +381,16 @@ def _conclude(run):
 
 def _echo_runs(results, names=None):
     """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
-    from srnb.reports import report
+    from srnb.reports import overview
     from srnb.runner import states
     from srnb.runs import find
 
-    table, readable = report.index(results), find(results)
+    table, readable = overview.write(results), find(results)
     standing = dict(zip([run.name for run in readable], states.states(readable), strict=True))
     if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands
         rows = zip(table["run"], table["status"], strict=True)
         table["status"] = [status if "damaged" in status else standing.get(name, status) for name, status in rows]
     if names is not None:
         table = table[table["run"].isin(names)]
-    columns = [name for name in report.COLUMNS if name in table]
+    columns = [name for name in overview.COLUMNS if name in table]
     click.echo(table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}")

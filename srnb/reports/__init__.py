@@ -5,5 +5,10 @@ inspector pictures of a scene under a line or side by side, zoomed, blinked, sub
 card      the card of a network that ships, from a finished run
 widgets   controls of the notebooks
 web       a network that enlarges its reader's own pictures in the browser
-report    a run's folder as one page that opens anywhere, and the index of all runs; its form is in templates/
+embedded  pictures and files inside a page
+charts    the curves of a training as inline SVG
+article   what a report says of a run, in words and small tables
+appendix  executed notebooks as they stand behind a report
+report    a run's folder as one page that opens anywhere; its form is in templates/
+overview  the index of all runs, and a site of it with their reports
 """

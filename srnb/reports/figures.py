@@ -1,5 +1,6 @@
 """Static figures. Every function returns a matplotlib Figure, shown where it is returned; pictures are in [0, 1].
 
+Each has a caption and an alternative text, which a notebook and a saved PNG or SVG carry to the report.
 Backgrounds are transparent, and ink is a grey that reads on white and on dark pages alike.
 """
 
@@ -25,6 +26,28 @@ STYLE = {
     **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
 }
 WIDEST = 10  # inches: a page shows a figure about 1000 pixels wide, and text of 8 points is then 11 pixels high
+
+
+class Described(Figure):
+    """A figure with a `caption`, what it shows and how to read it, and `alt`, what it says to who cannot see it."""
+
+    caption = alt = ""
+
+    def described(self, caption, alt):
+        """Set both and return the figure."""
+        self.caption, self.alt = caption, alt
+        return self
+
+    def savefig(self, target, **options):
+        """Save as matplotlib does; a PNG or SVG has the caption as Title and the alternative text as Description."""
+        form = options.get("format") or str(getattr(target, "suffix", "")).removeprefix(".") or "png"
+        if form in ("png", "svg"):
+            words = {"Title": self.caption, "Description": self.alt}
+            options["metadata"] = words | (options.get("metadata") or {})
+        super().savefig(target, **options)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {}, {"image/png": {"alt": self.alt, "caption": self.caption}}  # beside the picture, which IPython makes
 
 
 def themed(draw):
@@ -54,9 +77,8 @@ def new(width, height, rows=1, columns=1, **options):
     One that is wider than WIDEST is made smaller as a whole.
     """
     fit = min(1, WIDEST / width)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width * fit, height * fit), dpi=150, layout="constrained", **options
-    )
+    size = {"figsize": (width * fit, height * fit), "dpi": 150, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, FigureClass=Described, **size, **options)
     for axis in figure.axes:
         axis.tick_params(which="both", colors=INK)  # ticks are made when they are drawn, in the style of that moment
     plt.close(figure)
@@ -115,7 +137,12 @@ def strip(shown, *, box=None, title="", notes=None, height=2.3):
         axis.set_xlabel((notes or {}).get(name, ""), fontsize=8)
     if title:
         figure.suptitle(title, fontsize=10)
-    return figure
+    said = "; ".join(f"{name}: {text}" for name, text in (notes or {}).items() if name in shown).replace("\n", ", ")
+    part = "HR whole with a square, then the square of each: " if box is not None else ""
+    caption = f"{title or 'One scene'}. Left, the whole photograph with the part marked." if box is not None else title
+    return figure.described(
+        caption, f"{title + ': ' if title else ''}{part}{', '.join(shown)}.{' ' + said if said else ''}"
+    )
 
 
 @themed
@@ -137,7 +164,11 @@ def perception_distortion(points, *, line=()):
     figure.legend(loc="outside right upper", fontsize=9, frameon=False)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    said = "; ".join(f"{name} {x:.2f} and {y:.3f}" for name, (x, y) in points.iterrows())
+    return figure.described(
+        "Perception against distortion: further left is nearer to the truth, further down looks more like a photo.",
+        f"Scatter of {len(points)} models, RMSE across and {METRICS[points.columns[1]].name} up: {said}.",
+    )
 
 
 @themed
@@ -168,7 +199,11 @@ def scatter(table, metrics, *, reference="bicubic"):
     axes[0][0].set_ylabel("model", fontsize=9)
     handles = axes[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
-    return figure
+    named = " and ".join(METRICS[metric].name for metric in metrics)
+    return figure.described(
+        f"Photograph by photograph, {named} against {reference}; on the line both are equal.",
+        f"Scatter for {named}: {', '.join(models)} against {reference}, a dot for each photograph.",
+    )
 
 
 @themed
@@ -195,7 +230,12 @@ def intervals(differences, gains, *, title=""):
         axis.set_title(label(metric), fontsize=9)
         axis.tick_params(labelsize=8)
     axes[0, 0].invert_yaxis()
-    return figure
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in differences["verdict"].value_counts().items())
+    return figure.described(
+        f"{title or 'Mean differences'}: bars are intervals of the mean difference, small dots single photographs; "
+        "what holds zero is unclear.",
+        f"Intervals of {', '.join(models)} in {', '.join(METRICS[metric].name for metric in metrics)}: {counts}.",
+    )
 
 
 @themed
@@ -229,7 +269,12 @@ def curves(log, *, stage, reference=None):
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    last = "; ".join(f"{name.replace('_', ' ')} {log[name].dropna().iloc[-1]:.4g}" for name in (*measured, *terms))
+    dashed = "; bicubic dashed" if reference else ""
+    return figure.described(
+        f"The stage {stage}: losses over its steps, and what validation measured{dashed}.",
+        f"Curves over {log['step'].max():,} steps, which end at: {last}.",
+    )
 
 
 @themed
@@ -245,7 +290,12 @@ def balance(log):
     axis.tick_params(labelsize=8)
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    ends = ", ".join(f"{name} {log[name + '_logit'].dropna().iloc[-1]:.3g}" for name in ("real", "fake"))
+    return figure.described(
+        "The game's balance: what the discriminator says of real and of generated patches. Where the curves part for "
+        "good, it wins.",
+        f"Two curves of mean logits, which end at: {ends}.",
+    )
 
 
 @themed
@@ -261,7 +311,11 @@ def rates(frame, *, chosen, term="pixel"):
     axis.set_title(f"{term} loss while the rate grows from step to step", fontsize=9)
     axis.tick_params(labelsize=8, which="both")
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    return figure.described(
+        f"A rehearsal in which the learning rate grows from step to step; {chosen:g}, dashed, is the one chosen.",
+        f"Curve of the {term} loss over learning rates from {frame['learning_rate'].min():.2g} to "
+        f"{frame['learning_rate'].max():.2g}, with a mark at {chosen:g}.",
+    )
 
 
 @themed
@@ -277,7 +331,10 @@ def rehearsals(frames, *, term="pixel"):
     axis.tick_params(labelsize=8, which="both")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return figure
+    ends = ", ".join(f"{name} {frame[term].iloc[-1]:.3g}" for name, frame in frames.items())
+    return figure.described(
+        f"Short trainings side by side: the {term} loss over their steps.", f"Curves that end at: {ends}."
+    )
 
 
 @themed
@@ -299,7 +356,10 @@ def gradients(shown, maps, *, columns=5, size=2.1):
     for axis, (name, picture, options) in zip(axes.flat, panels, strict=False):
         axis.imshow(picture, interpolation="nearest", **options)
         axis.set_title(name.replace("_", " "), fontsize=9)
-    return figure
+    return figure.described(
+        "Where losses push a picture: red asks for darker pixels, blue for brighter ones; each map has its own scale.",
+        f"Pictures {', '.join(shown)}, then gradients of {', '.join(maps)}.".replace("_", " "),
+    )
 
 
 @themed
@@ -312,7 +372,7 @@ def gallery(pictures, *, columns=7, size=1.6):
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
         axis.imshow(picture.clip(0, 1))
         axis.set_title(name, fontsize=8)
-    return figure
+    return figure.described(f"{len(pictures)} photographs, small.", f"Photographs: {', '.join(pictures)}.")
 
 
 @themed
@@ -344,7 +404,11 @@ def kernels(scale):
     for axis in (left, right):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    return figure.described(
+        f"Bicubic, {scale} times smaller, with and without antialiasing: left its weights, right what passes.",
+        f"Without antialiasing frequencies beyond the dashed line at {0.5 / scale:g} cycles pass and fold back; with "
+        "it they are mostly held off.",
+    )
 
 
 @themed
@@ -357,7 +421,10 @@ def batch(lr, hr, *, count=8, size=1.3):
         axis.set(xticks=[], yticks=[])
     axes[0, 0].set_ylabel(f"LR {lr.shape[1]}×{lr.shape[2]}", fontsize=8)
     axes[1, 0].set_ylabel(f"HR {hr.shape[1]}×{hr.shape[2]}", fontsize=8)
-    return figure
+    return figure.described(
+        f"The first {count} pairs of a batch: inputs above, targets below.",
+        f"{count} patches of LR, {lr.shape[1]}×{lr.shape[2]} pixels, above their HR, {hr.shape[1]}×{hr.shape[2]}.",
+    )
 
 
 @themed
@@ -374,4 +441,8 @@ def content(table):
     axis.yaxis.set_minor_locator(NullLocator())
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    splits = ", ".join(f"{count} {split}" for split, count in table["split"].value_counts().items())
+    return figure.described(
+        "How much there is to learn from each photograph: entropy of its grey levels, and energy of its gradient.",
+        f"Scatter of photographs, {splits}, entropy across and gradient energy up.",
+    )

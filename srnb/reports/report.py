@@ -1,32 +1,25 @@
-"""A run's folder as one page that opens anywhere: no kernel, no network, no second file."""
+"""A run's folder as one page that opens anywhere: no kernel, no network, no second file.
 
-import base64
-import html
-import io
-import re
+First what was found and how sure it is, then an article, then the notebooks as its appendix.
+"""
+
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote
 
 import jinja2
-import nbformat
-import numpy as np
 import pandas as pd
-from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
 from srnb import evaluation, files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
-from srnb.reports import figures, inspector
+from srnb.reports import appendix, article, charts, embedded, figures, inspector
 
 TEMPLATES = Path(__file__).parent / "templates"
-INDEXED = ("psnr_y", "ssim_y", "lpips_alex")  # what the table of all runs shows
-COLUMNS = ("run", "status", "preset", "backend", "seconds")
-SCENES = 6  # photographs in the inspector, so that the page stays fit for a mail
+SCENES = 6  # photographs in the inspector
+HEAVIEST = 3_500_000  # bytes of them, so that the page stays fit for a mail; the first is always there
 
 
 def render(run, *, trial=""):
@@ -39,42 +32,57 @@ def render(run, *, trial=""):
     """
     record, unreadable = run.read(), []
 
-    def read(file, part, *arguments, otherwise=()):
+    def read(file, part, *arguments, otherwise=(), **options):
         try:
-            return part(*arguments)
+            return part(*arguments, **options)
         except Exception as error:  # files may hold anything, and none of it may cost the rest of the report
             unreadable.append(f"{file}: {type(error).__name__}: {error}"[:500])
             return otherwise
 
-    tables = read("metrics.csv", _tables, run)
-    scenes = read("figures/scenes", _scenes, run)
-    charts = read("log.jsonl", _charts, run)
-    notebooks, contents = [], [_entry("result", "Result")]
-    contents += [_entry("pictures", "Before and after")] * bool(scenes) + [_entry("curves", "Training")] * bool(charts)
-    contents += [_entry("try-heading", "Try it on your own photo")] * bool(trial)
-    contents.append(_entry("record", "How this run was made"))
+    log = read("log.jsonl", run.read_log, otherwise=pd.DataFrame())
+    table = read("metrics.csv", article.held_out, run, otherwise=None)
+    compared = table is not None and "bicubic" in set(table["model"])
+    differences = read("metrics.csv", article.differences, table, otherwise=None) if compared else None
+    compared = differences is not None
+    curves = read("log.jsonl", charts.of_log, log, reference=read("metrics.csv", _reference, table, otherwise={}))
+    scenes = read("figures/scenes", _scenes, run, otherwise="")
+    number = iter(range(2 if scenes else 1, 100))
+    notebooks, headings = [], []
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
         copy = copy if copy.is_file() else runs.running_name(copy)
         if copy.is_file():
-            body, headings = read(copy.name, _cells, copy, stem, otherwise=("", []))
-            notebooks.append(body)
-            contents += headings
-    page = _template("report.html.j2").render(
-        style=_style(),
+            body, found = read(copy.name, appendix.cells, copy, stem, templates=TEMPLATES, otherwise=("", []))
+            notebooks.append({"name": stem, "body": body})
+            headings += [{"id": id, "title": title, "level": level} for id, title, level in found]
+    page = template("report.html.j2").render(
+        style=style(),
         run=run,
         record=record,
-        facts=read("run.json", _facts, record),
-        unreadable=unreadable,
-        tables=tables,
+        title=read("run.json", article.title, run, record, otherwise=run.name),
+        facts=read("run.json", article.facts, record),
+        states=read("run.json", article.states, run, record),
+        not_numbers=read("metrics.csv", article.not_numbers, run),
+        sentences=read("metrics.csv", article.sentences, table, differences) if compared else (),
+        first=read("metrics.csv", article.first_table, table, differences, otherwise=None) if compared else None,
+        tables=read("metrics.csv", _tables, run),
         scenes=scenes,
+        strips=_numbered(read("figures", _saved, run, "strip_"), number),
+        plane=_numbered(read("metrics.csv", _plane, table) if compared else (), number),
+        failures=_numbered(read("figures", _saved, run, "failure_"), number),
+        curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
+        ablations=read("variants", article.ablations, run, otherwise=None) if record.get("grid") else None,
+        limits=read("metrics.csv", article.limits, record, table, differences, log),
         trial=trial,
-        charts=charts,
         steps=read("run.json", _steps, record),
-        parameters=record.get("values"),
+        settings=read("run.json", article.settings, run, record, otherwise={}),
+        command=read("run.json", article.command, run, record, otherwise=None),
+        download=read("metrics.csv", _download, run, otherwise=None),
         environment=read("run.json", _environment, record, otherwise={}),
+        glossary=article.GLOSSARY,
         notebooks=notebooks,
-        contents=contents,
+        headings=headings,
+        unreadable=unreadable,
     )
     path = run.folder / "report" / "index.html"
     files.write_text(path, page)
@@ -84,38 +92,9 @@ def render(run, *, trial=""):
 def markdown(run):
     """Return what a run measured and how long it took as Markdown tables, for a README."""
     record = run.read()
-    return _template("results.md.j2").render(run=run, facts=_facts(record), tables=_tables(run), steps=_steps(record))
-
-
-def index(results):
-    """Write index.html, all runs of a results folder side by side with links to their reports; return their frame."""
-    frame = evaluation.collect(results)
-    rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
-    shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
-    headings = [_heading(metric, "") for metric in shown]
-    page = _template("index.html.j2").render(style=_style(), rows=rows, shown=shown, headings=headings)
-    files.write_text(Path(results) / "index.html", page)
-    return frame
-
-
-def _row(folder, row):
-    """Return what the table of all runs shows of one: its last generator on its first set, against bicubic."""
-    means, table = {}, None
-    with suppress(ValueError):  # the status says that its numbers are damaged
-        table = summary(runs.Run(folder))
-    if table is not None:
-        table = table.loc[table.index.get_level_values("dataset")[0]]
-        model = "gan" if "gan" in table.index else table.index[-1]
-        for metric in table.columns.intersection(INDEXED):
-            value, reference = table.loc[model, metric], table[metric].get("bicubic", float("nan"))
-            digits = 2 if abs(value) >= 10 else 4
-            means[metric] = {"value": f"{value:.{digits}f}", "gain": f"{value - reference:+.{digits}f}"}
-    return {
-        **{name: _shown(value, name) for name, value in row.items()},
-        "report": f"{quote(folder.name)}/report/index.html" if (folder / "report" / "index.html").is_file() else None,
-        "model": model if means else "",
-        "means": means,
-    }
+    return template("results.md.j2").render(
+        run=run, facts=article.facts(record), tables=_tables(run), steps=_steps(record)
+    )
 
 
 def summary(run):
@@ -123,60 +102,6 @@ def summary(run):
     if not (run.folder / "metrics.csv").is_file():
         return None
     return evaluation.summary(run.metrics())
-
-
-def _cells(copy, stem):
-    """Return the cells of an executed notebook as HTML, and its headings for the table of contents."""
-    notebook = nbformat.read(copy, 4)
-    notebook.metadata.pop("widgets", None)
-    formulas = []
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = _without_formulas(cell.source, formulas)
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output.text = progress.without_time_left(output.text)
-            data = output.get("data", {})
-            data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
-            if 'class="inspector"' in data.get("text/html", ""):  # the same pictures stand at the top of the page
-                data["text/html"] = '<p>See <a href="#pictures">Before and after</a>.</p>'
-            if "image/svg+xml" in data:  # in the page itself, where its label is read and its width is the page's
-                data["text/html"] = data.pop("image/svg+xml")
-            if "image/png" in data:
-                picture = Image.open(io.BytesIO(base64.b64decode(data.pop("image/png"))))
-                data["text/html"] = f'<img alt="" src="{_data_uri(picture, quality=95)}">'
-        if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
-    exporter = HTMLExporter(
-        template_name="lab",
-        template_file="notebook.html.j2",
-        extra_template_paths=[str(TEMPLATES)],
-        embed_images=True,
-        exclude_anchor_links=True,
-    )
-    body, _ = exporter.from_notebook_node(notebook)
-    body = re.sub(r"FORMULA(\d+)END", lambda match: formulas[int(match[1])], body)
-    headings = []
-
-    def heading(match):
-        title = html.unescape(re.sub(r"<[^>]+>|¶", "", match[2])).strip()
-        headings.append(_entry(f"{stem}-{len(headings)}", title, deep=match[1] == "2"))
-        return f'<h{match[1]} id="{headings[-1]["id"]}">{match[2]}</h{match[1]}>'
-
-    return re.sub(r"<h([12])>(.*?)</h\1>", heading, body, flags=re.DOTALL), headings
-
-
-def _without_formulas(source, formulas):
-    """Return Markdown with a placeholder for each formula, whose MathML goes to `formulas`; code is left alone."""
-
-    def replaced(match):
-        formulas.append(convert(match[1] or match[2], display="block" if match[1] else "inline"))
-        return f"FORMULA{len(formulas) - 1}END"
-
-    parts = re.split(r"(```.*?```|`[^`\n]*`)", source, flags=re.DOTALL)
-    formula = r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])"
-    parts[::2] = [re.sub(formula, replaced, part, flags=re.DOTALL) for part in parts[::2]]
-    return "".join(parts)
 
 
 def _tables(run):
@@ -189,10 +114,12 @@ def _tables(run):
         frame, rows = frame.droplevel("dataset").dropna(axis="columns", how="all"), []
         rows_of = measured[measured["dataset"] == dataset]
         for model, values in frame.iterrows():
-            cells = [{"text": _shown(values[m], m), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
+            cells = [{"text": _shown(values[m]), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
             rows.append({"model": model, "cells": cells})
-        headings = [_heading(m, rows_of[rows_of["metric"] == m]["protocol"].iloc[0]) for m in frame.columns]
-        tables.append({"dataset": dataset, "images": rows_of["image"].nunique(), "metrics": headings, "rows": rows})
+        protocols = {m: rows_of.loc[rows_of["metric"] == m, "protocol"].iloc[0] for m in frame.columns}
+        headings = [article.heading(m) | {"protocol": protocols[m]} for m in frame.columns]
+        name, count = article.dataset(dataset), rows_of["image"].nunique()
+        tables.append({"dataset": name, "images": count, "metrics": headings, "rows": rows})
     return tables
 
 
@@ -202,12 +129,11 @@ def _best(values, metric):
     return values.max() if metrics.METRICS[metric].direction == "higher" else values.min()
 
 
-def _heading(metric, protocol):
-    if metric not in metrics.METRICS:
-        return {"name": metric.replace("_", " "), "unit": "", "arrow": "", "protocol": protocol}
-    entry = metrics.METRICS[metric]
-    arrow = "↑" if entry.direction == "higher" else "↓"
-    return {"name": entry.name, "unit": entry.unit, "arrow": arrow, "protocol": protocol}
+def _reference(table):
+    """Return metric -> mean of bicubic on the held-out photographs, all of which a training is validated on."""
+    if table is None:
+        return {}
+    return table[table["model"] == "bicubic"].groupby("metric")["value"].mean().to_dict()
 
 
 def _scenes(run):
@@ -224,65 +150,39 @@ def _scenes(run):
     notes = {}
     with suppress(ValueError, FileNotFoundError):  # the page says elsewhere that its numbers are damaged
         notes = {name: figures.captions(run.metrics(), name) for name in scenes}
-    return inspector.inspector(scenes, notes=notes)
+    part = inspector.inspector(scenes, notes=notes)
+    if len(part) > HEAVIEST:
+        kept = list(scenes)[: max(1, len(scenes) * HEAVIEST // len(part))]
+        part = inspector.inspector({name: scenes[name] for name in kept}, notes=notes)
+    return part
 
 
-def _data_uri(picture, *, quality):
-    """Return a PIL picture as WebP inside an address: a fraction of a PNG, so that a report fits into a mail."""
-    file = io.BytesIO()
-    if picture.mode not in ("RGB", "RGBA"):
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    picture.save(file, "WEBP", quality=quality)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+def _saved(run, prefix):
+    """Return the figures that a notebook saved under names with a prefix; caption and alternative text are in them."""
+    found = []
+    for path in sorted((run.folder / "figures").glob(f"{prefix}*.png")):
+        with Image.open(path) as picture:
+            words = path.stem.removeprefix(prefix)
+            caption = picture.info.get("Title") or f"A detail of {words}, whole photograph on the left."
+            alternative = picture.info.get("Description") or f"Strip of pictures: {words}"
+            found.append({"source": embedded.webp(picture, quality=85), "caption": caption, "alt": alternative})
+    return found
 
 
-def _charts(run):
-    """Return for each stage of a run's log a small chart of each number, and what the trainer noticed."""
-    log, charts = run.read_log(), []
-    for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():
-        numbers = rows.drop(columns=["stage", "step"]).select_dtypes("number")
-        names = [name for name in numbers if rows[name].notna().sum() > 1]
-        noticed = rows.reindex(columns=["step", "notice"]).dropna()
-        charts.append(
-            {
-                "name": stage,
-                "steps": f"{int(rows['step'].max()):,}",
-                "charts": [_chart(name, rows.dropna(subset=[name])) for name in names],
-                "notices": [f"step {row.step:,}: {row.notice}" for row in noticed.itertuples()],
-            }
-        )
-    return charts
+def _plane(table):
+    points = evaluation.plane(table, dataset=table["dataset"].iloc[0])
+    between = [name for name in points.index if name.endswith("% gan")]
+    figure = figures.perception_distortion(points, line=["pretrained", *between, "gan"] if between else [])
+    return [{"source": embedded.svg(figure), "caption": figure.caption, "alt": figure.alt}]
 
 
-def _chart(name, rows, *, width=220, height=70):
-    steps, values = rows["step"].to_numpy(float), rows[name].to_numpy(float)
-    low, high = values.min(), values.max()
-    x = (steps - steps[0]) / max(steps[-1] - steps[0], 1) * width
-    y = height - (values - low) / ((high - low) or 1) * height
-    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), 2 * width)).round().astype(int))
-    points = " ".join(f"{x[each]:.1f},{y[each]:.1f}" for each in keep)
-    label = html.escape(f"{name} over steps")
-    svg = (
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{label}">'
-        f'<path d="M0 {height}H{width}" stroke="var(--line)" vector-effect="non-scaling-stroke"/>'
-        f'<polyline points="{points}" fill="none" stroke="var(--accent)" stroke-width="1.6" '
-        'stroke-linejoin="round" vector-effect="non-scaling-stroke"/></svg>'
-    )
-    words = name.replace("_", " ")
-    return {"name": words, "last": f"{values[-1]:.4g}", "range": f"{low:.4g} to {high:.4g}", "svg": svg}
+def _numbered(found, number):
+    return [figure | {"number": next(number)} for figure in found]
 
 
-def _facts(record):
-    """Return the line under the title."""
-    git, facts = record.get("git") or {}, []
-    if record.get("preset"):
-        facts.append(f"preset {record['preset']}")
-    facts += [record.get("backend"), record.get("device"), (record.get("started") or "")[:10]]
-    if record.get("seconds"):
-        facts.append(progress.duration(record["seconds"]))
-    if git.get("commit"):
-        facts.append(f"commit {git['commit'][:7]}{' with local changes' if git['dirty'] else ''}")
-    return [fact for fact in facts if fact]
+def _download(run):
+    path = run.folder / "metrics.csv"
+    return embedded.address(path.read_bytes(), "text/csv") if path.is_file() else None
 
 
 def _steps(record):
@@ -311,26 +211,14 @@ def _environment(record):
     return {name: value for name, value in shown.items() if value}
 
 
-def _shown(value, name):
-    if value is None or (isinstance(value, float) and pd.isna(value)):
+def _shown(value):
+    if pd.isna(value):
         return ""
-    if name == "seconds":
-        return progress.duration(value)
-    if name == "commit":
-        return value[:7]
-    if name == "started":
-        return value[:16].replace("T", " ")
-    if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
-    return str(value)
-
-
-def _entry(anchor, title, *, deep=False):
-    return {"id": anchor, "title": title, "deep": deep}
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 @cache
-def _style():
+def style():
     """Return the style of all pages, with the colours of code for light and dark."""
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     code = f"{light}\n@media (prefers-color-scheme:dark){{{dark}}}\n.highlight{{background:none!important}}"
@@ -338,6 +226,6 @@ def _style():
 
 
 @cache
-def _template(name):
+def template(name):
     loader = jinja2.FileSystemLoader(TEMPLATES)
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template(name)

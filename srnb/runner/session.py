@@ -216,13 +216,13 @@ class Recorder:
         """Render the report, and show where it is below the last cell of the notebook."""
         from IPython.display import HTML, display
 
-        from srnb.reports import report
+        from srnb.reports import overview, report
 
         path = report.render(self.run)
         record = self.run.read()
         if record["status"] == "complete" and (self.run.folder / "metrics.csv").is_file():
             files.write_text(self.run.folder / "DONE", runs.now() + "\n")
-        report.index(self.run.folder.parent)
+        overview.write(self.run.folder.parent)
         address = html.escape(os.path.relpath(path), quote=True)
         display(HTML(f'Report of {html.escape(self.run.name)}: <a href="{address}" target="_blank">{address}</a>'))
 

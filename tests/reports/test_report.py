@@ -1,6 +1,7 @@
 """The report is one file that asks for nothing, whatever a run's notebooks hold, and whatever became of the run."""
 
 import base64
+import html
 import html.parser
 import io
 import re
@@ -14,7 +15,7 @@ from PIL import Image
 
 from srnb import evaluation, runs
 from srnb.data import images
-from srnb.reports import report
+from srnb.reports import appendix, article, charts, figures, overview, report
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FETCHING = {"src", "srcset", "data", "poster", "action"}
@@ -109,9 +110,8 @@ def test_one_file_that_asks_for_nothing(text):
     assert page.fetched == []
     assert not re.search(r"url\((?!data:)|@import|fetch\(|import\(", text)
     assert len(page.ids) == len(set(page.ids)) and set(page.anchors) <= set(page.ids)
-    assert [anchor for anchor in page.anchors if anchor.startswith("0")] == [
-        *("01_data-0", "01_data-1", "02_train-0", "02_train-1")
-    ]
+    assert [anchor for anchor in page.anchors if anchor.startswith("0")] == ["01_data-data", "02_train-data"]
+    assert {"01_data-what-we-saw", "02_train-what-we-saw", "limits", "method", "words"} <= set(page.ids)
     assert [tag for tag, _ in page.tags if tag == "script"] == ["script"] * 2  # of the inspector, and of the page
 
 
@@ -120,14 +120,15 @@ def test_everything_is_there_and_code_is_folded(text):
     folded = [named.get("class") for tag, named in page.tags if tag == "details"]
     assert folded.count("code") == 12 and folded.count("lines") == 2
     assert not [named for tag, named in page.tags if named.get("class") == "code" and "open" in named]
-    assert text.count("<h1") == 3 and "40 lines, the last: <samp>line 39</samp>" in text
+    assert text.count("<h1") == 1 and "40 lines, the last: <samp>line 39</samp>" in text
     assert '<td class="best">26.00</td>' in text and '<td class="best">0.3000</td>' in text and "PSNR Y" in text
     assert text.count("<polyline") == 1 and text.count('class="scene"') == 2
 
 
 def test_what_failed_stands_on_top_and_is_no_markup(text):
-    assert "<b>02_train, cell 4: ValueError.</b>" in text and "a &lt;b&gt; must hold" in text
-    assert "<pre>f(&lt;x&gt;)</pre>" in text and text.index("alarm") < text.index("Before and after")
+    assert "<b>This run failed in 02_train, cell 4.</b> ValueError: a &lt;b&gt; must hold" in text
+    assert '<pre tabindex="0">f(&lt;x&gt;)</pre>' in text and "1 of 2 steps are complete" in text
+    assert text.index('class="alarm"') < text.index("<h1")
 
 
 def test_formulas_become_mathml_and_code_does_not(text):
@@ -136,7 +137,9 @@ def test_formulas_become_mathml_and_code_does_not(text):
 
 
 def test_transparent_figures_stay_transparent(text):
-    code = re.search(r'<div class="output">.*?<img alt="" src="data:image/webp;base64,([^"]+)"', text, re.DOTALL)[1]
+    code = re.search(r'<div class="output">.*?<img alt="[^"]+" src="data:image/webp;base64,([^"]+)"', text, re.DOTALL)[
+        1
+    ]
     picture = Image.open(io.BytesIO(base64.b64decode(code)))
     assert picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] < 255
 
@@ -184,10 +187,11 @@ def test_a_damaged_file_costs_its_own_part_only(tmp_path, name):
 
 
 def test_index_links_to_reports(run):
-    frame = report.index(run.folder.parent)
+    frame = overview.write(run.folder.parent)
     text = (run.folder.parent / "index.html").read_text()
     assert list(frame["run"]) == ["sample"] and '<a href="sample/report/index.html">sample</a>' in text
-    assert "25.00 <small>-1.00</small>" in text and "0.3000 <small>-0.1000</small>" in text
+    assert '25.00<span class="change worse">−1.00</span>' in text
+    assert '0.300<span class="change better">−0.100</span>' in text
     assert Page(text).fetched == []
 
 
@@ -198,3 +202,108 @@ def test_the_time_of_a_report_is_the_median_of_the_evaluation(tmp_path):
     run.write_metrics(table)
     assert report.summary(run).loc[("set", "gan"), "seconds_per_megapixel"] == 2
     pd.testing.assert_frame_equal(report.summary(run), evaluation.summary(table))
+
+
+def test_index_names_what_differs_between_runs(tmp_path):
+    for name, blocks in (("a", 4), ("b", 8)):
+        runs.Run(tmp_path / name).update(status="complete", notebooks={}, values={"seed": 0, "blocks": blocks})
+    overview.write(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "blocks 4</td>" in text and "blocks 8</td>" in text and "seed" not in text
+
+
+def test_a_site_holds_index_and_reports(run, tmp_path):
+    path = overview.site(run.folder.parent, tmp_path / "site")
+    links = re.findall(r'<a href="([^"]+)"', path.read_text())
+    assert links == ["sample/report/index.html"] and (path.parent / links[0]).is_file()
+    assert (path.parent / "runs.csv").is_file()
+    with pytest.raises(FileNotFoundError, match="must hold a run"):
+        overview.site(tmp_path / "none", tmp_path / "site")
+
+
+def measured(run, count):
+    """Give a run numbers of `count` photographs, on which its GAN is a decibel above bicubic."""
+    rows = [
+        {
+            "model": model,
+            "dataset": "/a/b/held",
+            "image": f"i{number}",
+            "metric": "psnr_y",
+            "value": value + number / 50,
+        }
+        for number in range(count)
+        for model, value in (("bicubic", 25.0), ("gan", 26.0 + number / 100))
+    ]
+    run.write_metrics(pd.DataFrame(rows).assign(protocol="border 4"))
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(12, "At 95 % confidence it is better in PSNR Y."), (3, "3 photographs are too few to be sure")]
+)
+def test_the_first_screen_says_what_was_found_and_how_sure_it_is(tmp_path, count, said):
+    run = runs.Run(tmp_path / "run")
+    data = {"name": "/photos/mine", "test_name": "x", "train": ["a"] * 3, "test": [], "scale": 4}
+    run.update(status="complete", notebooks={}, data=data, generator={"name": "edsr"}, started="2026-11-26T09:00:00")
+    measured(run, count)
+    text = html.unescape(report.render(run).read_text())
+    assert "edsr trained on 3 photographs from mine, 26 November 2026</h1>" in text
+    assert "The GAN: PSNR Y 26." in text and said in text and "held: mean of" in text
+    assert (re.search(r"<small>\[\+\d\.\d\d, \+\d\.\d\d\]</small>", text) is not None) == (count == 12)
+
+
+def test_values_that_are_no_numbers_are_said_first(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.update(status="complete", notebooks={})
+    measured(run, 8)
+    table = run.metrics()
+    table.loc[3, "value"] = float("nan")
+    run.write_metrics(table)
+    text = report.render(run).read_text()
+    assert text.index("Some measurements are not numbers.") < text.index("<h1") and "1 value of gan" in text
+
+
+def test_only_settings_that_differ_from_the_copys_defaults_are_shown(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    cell = new_code_cell("steps = 800  # updates\nblocks = 4", metadata={"tags": ["parameters"]})
+    run.folder.mkdir()
+    nbformat.write(new_notebook(cells=[cell]), run.folder / "02_pretrain.ipynb")
+    values = {"steps": 800, "blocks": 16, "dataset_folder": "a b"}
+    git = {"commit": "0123456789abcdef", "dirty": False}
+    run.update(status="complete", notebooks={"02_pretrain": {"status": "complete"}}, values=values, git=git)
+    assert article.settings(run, run.read()) == {"blocks": (16, 4), "dataset_folder": ("a b", None)}
+    wanted = "git checkout 0123456789\nsrnb run 02 \\\n  -p blocks 16 \\\n  -p dataset_folder 'a b'"
+    assert article.command(run, run.read()) == wanted
+
+
+def test_the_appendix_drops_what_only_its_author_needs(tmp_path):
+    lines = [new_output("stream", text=f"gan {step}/9 · pixel 0.1 · 0:0{9 - step} left\n") for step in range(1, 9)]
+    empty = "<table><thead><tr><th></th></tr></thead><tbody>\n</tbody></table>"
+    cells = [
+        new_markdown_cell("## Same\n\nkept\n\n**To try:** more steps."),
+        new_markdown_cell("## Same"),
+        new_code_cell("x", outputs=[*lines, new_output("display_data", {"text/html": empty})]),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "n.ipynb")
+    body, headings = appendix.cells(tmp_path / "n.ipynb", "n", templates=report.TEMPLATES)
+    assert [name for name, _, _ in headings] == ["n-same", "n-same-2"]
+    assert "kept" in body and "To try" not in body and "<tbody>" not in body
+    assert body.count("gan ") == 1 and "gan 8/9 · pixel 0.1" in body and "left" not in body
+
+
+def test_captions_and_alternative_texts_come_from_the_figures(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.update(status="complete", notebooks={})
+    pictures = {name: np.zeros((64, 64, 3), "float32") for name in ("bicubic", "gan", "HR")}
+    figure = figures.strip(pictures, box=(0, 0, 32), title="a <b>")
+    figure.savefig(run.figures / "strip_a.png")
+    text = html.unescape(report.render(run).read_text())
+    assert f'alt="{figure.alt}"' in text and f"<b>Figure 1.</b> {figure.caption}" in text
+    assert figure._repr_mimebundle_()[1]["image/png"] == {"alt": figure.alt, "caption": figure.caption}
+
+
+def test_what_never_changes_has_no_chart_and_validation_comes_first():
+    log = pd.DataFrame({"stage": "gan", "step": [1, 2, 3], "rate": 0.1, "pixel": [3.0, 2.0, float("nan")]})
+    log["validation_psnr_y"] = [float("nan"), 20.0, 21.0]
+    (stage,) = charts.of_log(log, reference={"psnr_y": 20.5})
+    assert [chart["name"] for chart in stage["charts"]] == ["PSNR Y (dB), held out", "pixel"]
+    assert "dashed" in stage["charts"][0]["svg"] and "dashed" not in stage["charts"][1]["svg"]

@@ -1,0 +1,28 @@
+"""Pictures, drawings and files inside a page, as addresses that hold their content: nothing is fetched."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+
+
+def webp(picture, *, quality):
+    """Return a PIL picture as WebP, a fraction of a PNG, so that a report fits into a mail."""
+    file = io.BytesIO()
+    if picture.mode not in ("RGB", "RGBA"):
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    picture.save(file, "WEBP", quality=quality)
+    return address(file.getvalue(), "image/webp")
+
+
+def svg(figure):
+    """Return a matplotlib figure as SVG, sharp on paper and at any zoom; its text stays text."""
+    file = io.BytesIO()
+    with plt.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return address(file.getvalue(), "image/svg+xml")
+
+
+def address(content, kind):
+    """Return bytes of a media type as a data address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

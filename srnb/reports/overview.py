@@ -1,0 +1,117 @@
+"""All runs of a results folder side by side, and the same as a site of its own."""
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+from PIL import Image
+
+from srnb import evaluation, files, progress, runs
+from srnb.evaluation import metrics
+from srnb.reports import article, embedded, report
+
+INDEXED = ("psnr_y", "ssim_y", "lpips_alex")  # metrics of the table
+COLUMNS = ("run", "status", "preset", "backend", "seconds")
+THUMBNAIL = 96  # pixels of the crop on a side
+
+
+def write(results):
+    """Write index.html, all runs of a results folder with links to their reports; return their frame."""
+    frame = evaluation.collect(results)
+    rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
+    varying = _varying(rows)
+    for row in rows:
+        row["differs"] = {name: row["values"][name] for name in varying if name in row["values"]}
+    shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
+    compared = [{key: row[key] for key in ("run", "model", "means", "differs", "thumbnail")} for row in rows]
+    page = report.template("index.html.j2").render(
+        style=report.style(),
+        rows=rows,
+        headings=[article.heading(metric) for metric in shown],
+        data=json.dumps(compared, default=str).replace("<", "\\u003c"),
+    )
+    files.write_text(Path(results) / "index.html", page)
+    return frame
+
+
+def site(results, out):
+    """Collect the index of all runs and their reports in a folder for a web server, and return its index.html.
+
+    A run without a report gets one. Raises FileNotFoundError where there is no run.
+    """
+    found = runs.find(results)
+    if not found:
+        raise FileNotFoundError(f"a results folder must hold a run. Received: {results}")
+    for run in found:
+        page = run.folder / "report" / "index.html"
+        page = page if page.is_file() else report.render(run)
+        files.write_text(Path(out) / run.name / "report" / "index.html", page.read_text("utf-8"))
+    write(results)
+    for name in ("index.html", "runs.csv"):
+        shutil.copyfile(Path(results) / name, Path(out) / name)
+    return Path(out) / "index.html"
+
+
+def _row(folder, row):
+    """Return what the table shows of a run: its last generator on its first set, against bicubic."""
+    run, means, model, record = runs.Run(folder), {}, "", {}
+    with suppress(ValueError):  # the status says that its files are damaged
+        record = run.read()
+        table = article.held_out(run)
+        if table is not None:
+            model = article.final(table)
+            averages = evaluation.summary(table, by=("model",))
+            for metric in averages.columns.intersection(INDEXED):
+                value = averages.loc[model, metric]
+                gain = value - averages[metric].get("bicubic", float("nan"))
+                better = (gain > 0) == (metrics.METRICS[metric].direction == "higher")
+                means[metric] = {
+                    "name": metrics.METRICS[metric].name,
+                    "value": article.number(value, metric),
+                    "sort": float(value),
+                    "gain": "" if pd.isna(gain) else article.signed(gain, metric, unit=False),
+                    "verdict": "" if pd.isna(gain) or not gain else "better" if better else "worse",
+                }
+    return {
+        **{name: _shown(value, name) for name, value in row.items()},
+        "sort": {name: _sortable(row.get(name)) for name in ("run", "status", "started", "seconds")},
+        "report": f"{quote(folder.name)}/report/index.html" if (folder / "report" / "index.html").is_file() else None,
+        "model": model,
+        "means": means,
+        "values": {name: value for name, value in (record.get("values") or {}).items() if name not in article.RUNNER},
+        "thumbnail": _thumbnail(folder, model),
+    }
+
+
+def _varying(rows):
+    """Return the settings that are not the same in all runs, in their order."""
+    names = dict.fromkeys(name for row in rows for name in row["values"])
+    return [name for name in names if len({repr(row["values"].get(name)) for row in rows if row["values"]}) > 1]
+
+
+def _thumbnail(folder, model):
+    """Return the middle of the first photograph of a run's scenes as its last network made it, None without one."""
+    for path in sorted((folder / "figures" / "scenes").glob(f"*/{model}.png")) if model else ():
+        with suppress(OSError), Image.open(path) as picture:
+            left, top = ((size - THUMBNAIL) // 2 for size in picture.size)
+            return embedded.webp(picture.crop((left, top, left + THUMBNAIL, top + THUMBNAIL)), quality=80)
+    return None
+
+
+def _sortable(value):
+    return "" if value is None or (isinstance(value, float) and pd.isna(value)) else value
+
+
+def _shown(value, name):
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    if name == "seconds":
+        return progress.duration(value)
+    return (
+        {"commit": value[:7], "started": value[:16].replace("T", " ")}.get(name, value)
+        if isinstance(value, str)
+        else value
+    )
