@@ -10,10 +10,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
 from srnb import evaluation, runs
+from srnb.cli import main
 from srnb.data import images
 from srnb.reports import appendix, article, charts, figures, overview, report
 
@@ -307,3 +309,9 @@ def test_what_never_changes_has_no_chart_and_validation_comes_first():
     (stage,) = charts.of_log(log, reference={"psnr_y": 20.5})
     assert [chart["name"] for chart in stage["charts"]] == ["PSNR Y (dB), held out", "pixel"]
     assert "dashed" in stage["charts"][0]["svg"] and "dashed" not in stage["charts"][1]["svg"]
+
+
+def test_srnb_site_says_where_its_index_is(run, tmp_path):
+    options = ["site", "--out", str(tmp_path / "site"), "--results", str(run.folder.parent)]
+    done = CliRunner().invoke(main, options, catch_exceptions=False)
+    assert done.exit_code == 0 and done.output.strip() == str(tmp_path / "site" / "index.html")
