@@ -14,7 +14,7 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    default="compact",
+    default="compact-photo",
     show_default=True,
     metavar="NAME",
     help="A network that ships or a run (`srnb models` lists both), a weight file, or a published .pth file.",
