@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from srnb.reports import report
+from srnb.reports import appendix
 from srnb.runner import presets
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -70,7 +70,7 @@ def test_formulas_are_formulas_in_the_report_too(notebook):
     formulas = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            rest = report._without_formulas(cell.source, formulas)
+            rest = appendix.without_formulas(cell.source, formulas)
             assert "$" not in re.sub(r"`[^`]*`", "", rest), cell.id
     assert not [formula for formula in formulas if "\\" in formula], "a command that MathML does not know"
 

@@ -32,7 +32,7 @@ def cells(copy, stem, *, templates):
             titles = re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)
             section = titles[-1] if titles else section
             kept = [part for part in cell.source.split("\n\n") if not ASIDES.search(part)]
-            cell.source = _without_formulas("\n\n".join(kept), formulas)
+            cell.source = without_formulas("\n\n".join(kept), formulas)
         if "outputs" in cell:
             cell.outputs = [each for each in map(_static, _joined(cell.outputs)) if each is not None]
             for output in cell.outputs:
@@ -107,7 +107,7 @@ def _embed_pictures(output, section):
         data["text/html"] = f"<figure>{image}{caption}</figure>"
 
 
-def _without_formulas(source, formulas):
+def without_formulas(source, formulas):
     """Return Markdown with a placeholder for each formula, whose MathML goes to `formulas`; code is left alone."""
 
     def replaced(match):
