@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import threading
 
 import cluster
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 import toy
 
+from srnb import runs
 from srnb.runner import chain, grid, jobs, kernel, lock, presets, slurm
 
 without_slurm = pytest.mark.skipif(
@@ -86,21 +88,24 @@ def test_refused(place, arguments, message):
 def test_settings_hold_what_is_known(place):
     path = place / "config" / "srnb" / "clusters" / "slurm.yaml"
     path.parent.mkdir(parents=True)
-    for text in ("option: {}", "warning: soon", "- a"):
+    for text in ("option: {}", "warning: soon", "- a", "options: {time: [1]}", "setup: module load cuda"):
         path.write_text(text)
         with pytest.raises(ValueError, match="settings must be options"):
             jobs.settings("slurm")
+    path.write_text("options: {time: 24:00:00, gres: gpu:1, exclusive: }\nsetup: [a, b]\nwarning: 90\n")
+    options = {"time": "24:00:00", "gres": "gpu:1", "exclusive": None}
+    assert jobs.settings("slurm") == {"options": options, "setup": ["a", "b"], "warning": 90}
 
 
 @needs_slurm
 def test_a_grid_its_gpus_and_a_second_submission(slurmed, place):
     options = ["--workers", "2", "-o", "gres=gpu:1", "-o", "cpus-per-task=1", "-p", "gate", str(place / "go")]
     grid = ["grid", "rates", "--cluster", "slurm", *options]
-    assert "rates-slow, rates-fast" in toy.srnb(place, *grid)
+    assert f"rates-slow, rates-fast · log: {place}/results/RUN/slurm.log" in toy.srnb(place, *grid)
     slow, fast = toy.run_of(place, "rates-slow"), toy.run_of(place, "rates-fast")
     toy.until(lambda: toy.steps(slow) == toy.steps(fast) == 12)
     again = toy.srnb(place, *grid)
-    assert "rates-slow · queued already: job" in again and "sbatch" not in again and "each writes" not in again
+    assert "rates-slow · queued already: job" in again and "sbatch" not in again and "log:" not in again
     assert "running · 01_train │ " in toy.srnb(place, "runs")
     assert "a run must not be going on already" in toy.srnb(place, "run", "--resume", str(slow.folder))
     (place / "go").touch()
@@ -162,6 +167,26 @@ def test_a_lost_node(slurmed, place):
 
 
 @needs_slurm
+def test_a_real_training_requeued_equals_an_unbroken_one(slurmed, tmp_path):
+    """Notebooks 1 and 2 as they are, on TensorFlow: the checkpoint that the warning makes is the only one so far."""
+    parameters = {"steps": "600", "log_every": "20", "validate_every": "600"}
+    asked = ["--preset", "smoke", *(word for pair in parameters.items() for word in ("-p", *pair))]
+    cluster_options = ["--cluster", "slurm", "-o", "cpus-per-task=1", "--results", str(tmp_path)]
+    unbroken, requeued = runs.Run(tmp_path / "unbroken"), runs.Run(tmp_path / "requeued")
+    for run in (requeued, unbroken):
+        command = [sys.executable, "-m", "srnb.cli", "run", "01", "02", "--run", run.name, *asked, *cluster_options]
+        subprocess.run(command, check=True)
+    toy.until(lambda: toy.steps(requeued), seconds=900)
+    warn(requeued)
+    toy.until(lambda: requeued.is_done and unbroken.is_done, seconds=900)
+    assert [len(lock.owners(run)) for run in (requeued, unbroken)] == [2, 1]
+    first, second = (run.read_log().drop(columns="images_per_second") for run in (requeued, unbroken))
+    assert first.equals(second) and first["step"].max() == 600
+    for name in ("checkpoints/pretrain-00000600.safetensors", "weights/pretrained.weights.h5"):
+        assert (requeued.folder / name).read_bytes() == (unbroken.folder / name).read_bytes(), name
+
+
+@needs_slurm
 def test_without_progress_it_stops(slurmed, place):
     run = begun(place, "stuck", "-p", "saves", "false")
     warn(run)
@@ -196,7 +221,7 @@ def test_cancelled_and_submitted_again(slurmed, place):
 @needs_slurm
 def test_a_run_its_grid_and_the_comparison(slurmed, place):
     said = toy.srnb(place, "run", "--grid", "rates", "--cluster", "slurm", "--workers", "2")
-    assert said.count("each writes its slurm.log") == 3
+    assert said.count(f"log: {place}/results/sample/slurm.log") == 2 and said.count("RUN/slurm.log") == 1
     run = toy.run_of(place, "sample")
     toy.until(lambda: run.is_done)
     cells = nbformat.read(run.folder / "02_compare.ipynb", 4).cells
