@@ -11,16 +11,36 @@ constants. The result is called with NumPy arrays; its `sync()` writes the new v
 `state` lists every variable that a step reads or changes.
 `distribute()` makes every later network live on all devices that JAX sees, of all hosts, and returns their number;
 TensorFlow uses one. Call it before the first network is built.
+`batch_normalization(x, gamma, beta, epsilon)` normalises maps (N, H, W, C) by their own statistics; returns them, in
+the dtype of `x`, with mean and (biased) variance (C,) in float32. `gamma` and `beta` are None where there are none.
+`prelu(x, alpha)` is x above zero and alpha x below, `alpha` being of any shape that goes with `x`.
+Both can be differentiated twice.
 `accelerator()` names the GPU or TPU that steps run on, None on a CPU.
 """
 
 import keras
 
 if keras.backend.backend() == "tensorflow":
-    from srnb.backend.tensorflow import accelerator, compile_step, distribute, gradient, minimize
+    from srnb.backend.tensorflow import (
+        accelerator,
+        batch_normalization,
+        compile_step,
+        distribute,
+        gradient,
+        minimize,
+        prelu,
+    )
 elif keras.backend.backend() == "jax":
-    from srnb.backend.jax import accelerator, compile_step, distribute, gradient, minimize
+    from srnb.backend.jax import (
+        accelerator,
+        batch_normalization,
+        compile_step,
+        distribute,
+        gradient,
+        minimize,
+        prelu,
+    )
 else:
     raise ValueError(f"KERAS_BACKEND must be 'tensorflow' or 'jax'. Received: {keras.backend.backend()!r}")
 
-__all__ = ["accelerator", "compile_step", "distribute", "gradient", "minimize"]
+__all__ = ["accelerator", "batch_normalization", "compile_step", "distribute", "gradient", "minimize", "prelu"]

@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
@@ -44,6 +45,17 @@ def minimize(loss_fn, model, optimizer, state):
 
 def gradient(function, x):
     return jax.grad(lambda x: function(x).sum())(x)
+
+
+def batch_normalization(x, gamma, beta, epsilon):
+    maps = x.astype("float32")
+    mean, variance = maps.mean((0, 1, 2)), maps.var((0, 1, 2))
+    factor = jax.lax.rsqrt(variance + epsilon) * (1 if gamma is None else gamma)
+    return ((maps - mean) * factor + (0 if beta is None else beta)).astype(x.dtype), mean, variance
+
+
+def prelu(x, alpha):
+    return jnp.where(x > 0, x, alpha * x)
 
 
 def compile_step(step, state, *, split=False, jit_compile=None):

@@ -6,7 +6,34 @@ Maps are (N, H, W, C). Every layer takes any height and width.
 import keras
 from keras import ops
 
+from srnb import backend
+
 register = keras.saving.register_keras_serializable(package="srnb")
+
+
+@register
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' layer, with the training pass over maps in the form that is fastest on each backend."""
+
+    def call(self, inputs, training=None, mask=None):
+        special = self.renorm or self.synchronized or self.axis not in (-1, 3) or mask is not None
+        if not (training and self.trainable) or special or len(inputs.shape) != 4:
+            return super().call(inputs, training=training, mask=mask)
+        gamma, beta = (None if weight is None else ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
+        outputs, mean, variance = backend.batch_normalization(inputs, gamma, beta, self.epsilon)
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + ops.cast(value, moving.dtype) * (1 - self.momentum))
+        return outputs
+
+
+@register
+class PReLU(keras.layers.PReLU):
+    """Keras' layer, with the training pass in the form that is fastest on each backend."""
+
+    def call(self, inputs, training=None):
+        if not training:
+            return super().call(inputs)
+        return backend.prelu(inputs, ops.cast(self.alpha, inputs.dtype))
 
 
 @register

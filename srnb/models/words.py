@@ -33,12 +33,12 @@ def convolution(kernel, maps, stride, *, transposed, icnr):
 
 def batch(*, name, momentum=0.9, epsilon=1e-5):
     """PyTorch's defaults: the moving statistics follow within tens of steps, where Keras' 0.99 takes hundreds."""
-    return keras_layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)
+    return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)
 
 
 def prelu(*, name, start=0.25):
     """One slope for each channel, shared over the picture, so that any size fits."""
-    return keras_layers.PReLU(initializers.Constant(start), shared_axes=[1, 2], name=name)
+    return layers.PReLU(initializers.Constant(start), shared_axes=[1, 2], name=name)
 
 
 def _activation(kind):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from srnb import models
+from srnb import backend, models
 from srnb.models import attention, layers
 
 
@@ -228,3 +228,92 @@ def test_a_copy_of_every_layer_computes_the_same():
     copy.set_weights(model.get_weights())
     x = np.abs(picture(2, 5, 6, 3))
     np.testing.assert_allclose(run(copy, x), run(model, x), atol=1e-6)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"momentum": 0.5, "epsilon": 1e-5}])
+def test_batch_normalization_is_that_of_keras(options):
+    ours, theirs = layers.BatchNormalization(**options), keras.layers.BatchNormalization(**options)
+    x = 0.3 + 2 * picture(4, 5, 7, 3)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+        fill(layer)
+    for turn in range(3):
+        batch = x + turn
+        np.testing.assert_allclose(run(ours, batch, training=True), run(theirs, batch, training=True), atol=1e-5)
+    for mine, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(array(mine), array(other), atol=1e-5)
+    np.testing.assert_allclose(run(ours, x), run(theirs, x), atol=1e-5)
+
+
+@pytest.mark.backends
+def test_a_frozen_batch_normalization_does_not_learn_its_batch():
+    layer = layers.BatchNormalization(trainable=False)
+    x = 5 + picture(2, 4, 4, 3)
+    np.testing.assert_allclose(run(layer, x, training=True), x / np.sqrt(1 + layer.epsilon), rtol=1e-5)
+    assert not array(layer.moving_mean).any()
+
+
+def passes(x, weight):
+    """Functions of (maps, weights) by name: each layer's training pass, ours and Keras' formula for it."""
+    ops, small = keras.ops, 1e-3
+
+    def normalised(maps, gamma):
+        mean, variance = ops.moments(maps, (0, 1, 2), keepdims=True)
+        return (maps - mean) / ops.sqrt(variance + small) * gamma
+
+    return {
+        "batch": (lambda maps, gamma: backend.batch_normalization(maps, gamma, gamma * 0, small)[0], normalised),
+        "prelu": (backend.prelu, lambda maps, alpha: ops.relu(maps) - alpha * ops.relu(-maps)),
+    }
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["batch", "prelu"])
+@pytest.mark.parametrize("argument", [0, 1])
+def test_gradients_of_training_passes(name, argument):
+    x, weight, upstream = picture(2, 4, 5, 3), 1.5 + picture(3, seed=1), picture(2, 4, 5, 3, seed=2)
+    x += 0.1 * np.sign(x)  # away from the kink of PReLU
+    ours, keras_formula = passes(x, weight)[name]
+
+    def loss(function, changed):
+        arguments = [x, weight]
+        arguments[argument] = changed
+        return function(*map(keras.ops.convert_to_tensor, arguments)) * upstream
+
+    def gradient(function, start):
+        return array(backend.gradient(lambda changed: loss(function, changed), start))
+
+    start = (x, weight)[argument]
+    got = gradient(ours, start)
+    np.testing.assert_allclose(got, gradient(keras_formula, start), atol=2e-5, rtol=1e-4)
+    for place in [(0,) * start.ndim, (1,) * start.ndim, (-1,) * start.ndim]:
+        step = np.zeros_like(start)
+        step[place] = 1e-2
+        difference = array(loss(ours, start + step)).astype("f8").sum() - array(loss(ours, start - step)).sum()
+        np.testing.assert_allclose(got[place], difference / 2e-2, atol=2e-2, rtol=2e-2)
+
+    def penalty(function, changed):  # a gradient inside a gradient, as a gradient penalty on a discriminator has it
+        inner = backend.gradient(lambda maps: loss(function, maps) ** 2, changed)
+        return keras.ops.sum(inner**2)
+
+    second = array(backend.gradient(lambda changed: penalty(ours, changed), start))
+    expected = array(backend.gradient(lambda changed: penalty(keras_formula, changed), start))
+    np.testing.assert_allclose(second, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("layer", [layers.BatchNormalization, layers.PReLU])
+def test_training_passes_keep_bfloat16(layer):
+    options = {"shared_axes": [1, 2]} if layer is layers.PReLU else {}
+    half, full = layer(dtype="mixed_bfloat16", **options), layer(**options)
+    x = picture(2, 6, 6, 3)
+    for each in (half, full):
+        each.build(x.shape)
+        fill(each)
+    out = half(x, training=True)
+    assert keras.backend.standardize_dtype(out.dtype) == "bfloat16"
+    np.testing.assert_allclose(array(keras.ops.cast(out, "float32")), run(full, x, training=True), atol=0.05)
+    for mine, other in zip(half.variables, full.variables, strict=True):
+        assert mine.dtype == "float32"
+        np.testing.assert_allclose(array(mine), array(other), atol=0.01)
