@@ -90,6 +90,14 @@ def compile_step(step, state, *, split=False, jit_compile=None):
     return run
 
 
+def compile_network(network):
+    @jax.jit
+    def pure(values, *maps):
+        return jax.tree.leaves(_run(partial(network, training=False), network.variables, values, list(maps))[0])
+
+    return lambda *maps: pure([variable.value for variable in network.variables], *maps)
+
+
 def distribute():
     if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:
         keras.distribution.initialize()

@@ -56,6 +56,17 @@ def compile_step(step, state, *, split=False, jit_compile=None):
     return run
 
 
+def compile_network(network):
+    # sides unknown: one program for pictures of any size
+    signature = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in network.inputs]
+
+    @tf.function(input_signature=signature)
+    def run(*maps):
+        return tf.nest.flatten(network(list(maps), training=False))
+
+    return run
+
+
 def distribute():
     return 1
 

@@ -28,7 +28,7 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
     help="Where results go.",
 )
 @click.option(
-    "--tile", type=click.IntRange(16), default=192, show_default=True, help="Side of a tile in PHOTO's pixels."
+    "--tile", type=click.IntRange(16), help="Side of a tile in PHOTO's pixels.  [default: what free memory allows]"
 )
 @click.option("--ensemble", is_flag=True, help="Mean over eight flips and turns: a little truer, eight times slower.")
 @click.option(
@@ -43,8 +43,9 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     """Enlarge each PHOTO, a file or a folder of them, to DIR/PHOTO_x4.png (or what the model's scale is).
 
-    Any size fits into memory. Transparency, grey and 16 bits are kept. What cannot be done is named at the end; the
-    others are done all the same.
+    Large photographs go through the network in tiles, in memory for one row of them; a network with attention takes
+    what fits whole, and says how much that is. Transparency, grey and 16 bits are kept. What cannot be done is named at
+    the end; the others are done all the same. Where it is faster the network computes in bfloat16.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
@@ -63,7 +64,9 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
                     stop_if_asked()
                     bar.update(1000 * done // total - bar.pos)
 
-                inference.upscale_file(network, source, target, tile=tile, ensemble=ensemble, progress=show)
+                inference.upscale_file(
+                    network, source, target, tile=tile, precision="auto", ensemble=ensemble, progress=show
+                )
         except (ValueError, OSError) as error:
             failures.append(sentence(error))
     if failures:

@@ -1,22 +1,24 @@
-"""Upscaling with a trained network: pictures and files of any size, in tiles, and the geometric self-ensemble."""
+"""Upscaling with a trained network: pictures and files, in tiles where they are large, and the self-ensemble."""
 
 import math
 from pathlib import Path
 
 import keras
 import numpy as np
+import psutil
 from scipy import ndimage
 
 from srnb import backend, models, runs
 from srnb.data import images, png, resize
 from srnb.evaluation.metrics import grey as to_grey
-from srnb.models import shipped
+from srnb.models import forward, shipped
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
 # RGB in [0, 1] to YCbCr of BT.601 in studio range: MATLAB's rgb2ycbcr, whose first row is `metrics.luma`
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]], "float32") / 255
 YCBCR_OFFSET = np.array([16, 128, 128], "float32") / 255
-LARGE = 192**2  # LR pixels from which on a network is compiled for one picture: it then keeps fewer maps in memory
+TILE = 192  # side of a tile of LR pixels for a function, of which nobody knows what it needs
+MEMORY = 4 * 2**30  # bytes that maps may take where nothing is said, if that is not more than a quarter of what is free
 
 
 def load(path):
@@ -51,36 +53,55 @@ def scale(model):
     return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
 
 
-def upscale(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
+def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 
-    A picture larger than a tile goes through the network in tiles of `tile` pixels of `lr` (0: whole), each seen with
-    `overlap` pixels around it. By default these cover the network's receptive field, and tiles change nothing; a
-    network whose field has no bounds (attention, pooling over the picture) then takes the picture whole.
-    `ensemble=True` takes the mean over the eight flips and turns of the picture (Lim et al. 2017). `batch_size` tiles
-    go through the network together. `progress(done, total)` is called after each batch of tiles.
+    A picture that needs more than `memory` bytes (by default a quarter of what is free, at most 4 GiB) goes through the
+    network in tiles, each seen with `overlap` pixels around it. By default these cover the network's receptive field,
+    and tiles change nothing. `tile` sets their side in pixels of `lr`; 0 takes the picture whole.
+    A network that looks at all of a picture at once (attention, pooling over it) takes it whole in front of its
+    enlargement; where that needs more than `memory`, ValueError says so, with the size that fits.
+    `precision` is float32, bfloat16 or "auto", see `backend.precision`. `ensemble=True` takes the mean over the eight
+    flips and turns of the picture (Lim et al. 2017). `batch_size` tiles go through the network together.
+    `progress(done, total)` is called after each batch of tiles.
     `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network of
     one channel gets the luma, Y of BT.601 in studio range; chroma is then enlarged by bicubic, as the papers do.
     """
-    options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
+    options |= {"tile": tile, "overlap": overlap, "memory": memory, "precision": precision, "ensemble": ensemble}
     return np.concatenate(list(strips(model, lr, **options)))
 
 
-def strips(model, lr, *, tile=192, overlap=None, ensemble=False, batch_size=1, progress=None):
+def strips(
+    model,
+    lr,
+    *,
+    tile=None,
+    overlap=None,
+    memory=None,
+    precision="float32",
+    ensemble=False,
+    batch_size=1,
+    progress=None,
+):
     """Yield the result of `upscale` from top to bottom, one row of tiles at a time: memory for one row is enough."""
     if np.ndim(lr) != 3 or lr.shape[-1] != 3 or 0 in lr.shape or lr.dtype.kind != "f":
         raise ValueError(f"lr must have shape (height, width, 3) and be float. Received: {np.shape(lr)}, {lr.dtype}")
-    if 0 < tile < 2 * BLEND or tile < 0 or (overlap or 0) < 0 or batch_size < 1:
+    if 0 < (tile or 0) < 2 * BLEND or (tile or 0) < 0 or (overlap or 0) < 0 or batch_size < 1 or (memory or 1) <= 0:
         raise ValueError(
-            f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1. "
-            f"Received: {tile}, {overlap}, {batch_size}"
+            f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1, memory above 0. "
+            f"Received: {tile}, {overlap}, {batch_size}, {memory}"
         )
+    memory = memory or min(MEMORY, psutil.virtual_memory().available // 4)
+    if isinstance(model, keras.Model):
+        network = _Network(model, backend.precision(precision), memory // (batch_size * (8 if ensemble else 1)))
+    else:
+        network = _Function(model)
     options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
     if isinstance(model, keras.Model) and model.input_shape[-1] == 1:
         ycbcr = lr.astype("float32") @ YCBCR.T + YCBCR_OFFSET
-        yield from _in_colour(_strips(model, ycbcr[..., :1], **options), ycbcr[..., 1:])
+        yield from _in_colour(_strips(network, ycbcr[..., :1], **options), ycbcr[..., 1:])
     else:
-        yield from _strips(model, lr, **options)
+        yield from _strips(network, lr, **options)
 
 
 def _in_colour(upscaled, chroma):
@@ -101,19 +122,16 @@ def _enlarged(image, row, strip):
     return resize.imresize(image[first - above : last + 3], factor)[above * factor :][: len(strip)]
 
 
-def _strips(model, lr, *, tile, overlap, ensemble, batch_size, progress):
-    if tile and overlap is None and max(lr.shape) > tile:
-        overlap = _reach(model)
-    tile = tile if overlap is not None else max(lr.shape)
-    (rows, height), (columns, width) = (_windows(length, tile, (overlap or 0) + BLEND // 2) for length in lr.shape[:2])
-    forward = _forward(model, compiled=len(rows) * len(columns) > 1 or height * width > LARGE)
+def _strips(network, lr, *, tile, overlap, ensemble, batch_size, progress):
+    (rows, height), (columns, width) = network.tiles(lr.shape[:2], tile, overlap)
+    answer = _checked(network)
     done, carry = 0, None
     for *row, top in rows:
         canvas = None
         for first in range(0, len(columns), batch_size):
             batch = columns[first : first + batch_size]
             tiles = np.stack([lr[top : top + height, left : left + width] for *_, left in batch])
-            outputs = _eightfold(forward, tiles) if ensemble else forward(tiles)
+            outputs = _eightfold(answer, tiles) if ensemble else answer(tiles)
             factor = outputs.shape[1] // height
             _, rows_here, fade_rows = _share(*row, top, lr.shape[0], factor)
             if canvas is None:
@@ -160,14 +178,6 @@ def _layers(upscaled, lr, alpha, grey):
         yield np.concatenate(layers, axis=-1) if len(layers) > 1 else layers[0]
 
 
-def _reach(model):
-    """Return the overlap at which tiles change nothing, or None where every pixel counts for all."""
-    try:
-        return models.receptive_field(model) // 2
-    except ValueError:
-        return None
-
-
 def _windows(length, tile, margin):
     """Cut `length` pixels into equal shares of at most `tile`; return [(first, last, window start)], window size.
 
@@ -194,32 +204,113 @@ def _share(first, last, start, length, factor):
     return slice(low * factor, high * factor), slice((low - start) * factor, (high - start) * factor), fade[:, None]
 
 
-def _forward(model, *, compiled):
-    """Return a function of a float batch that gives a float32 NumPy batch."""
+def _checked(network):
+    """Return `network` with its answers checked."""
 
-    def checked(outputs):
-        outputs = np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
+    def answer(batch):
+        outputs = network(batch)
         if not np.isfinite(outputs).all():
             raise ValueError("The network must give finite values. Received: NaN or infinity; it is not usable")
         return outputs
 
-    if not isinstance(model, keras.Model):
-        return lambda batch: checked(model(batch))
+    return answer
 
-    def infer(batch):
-        return model(batch, training=False)
 
-    if not compiled:
-        return lambda batch: checked(infer(batch))
-    step = backend.compile_step(infer, model.variables)
+class _Function:
+    """Any function of a batch, as a network."""
 
-    def forward(batch):
-        try:
-            return checked(step(batch))
-        finally:
-            step.sync()
+    def __init__(self, function):
+        self.function = function
 
-    return forward
+    def __call__(self, batch):
+        return np.asarray(keras.ops.convert_to_numpy(self.function(batch)), "float32")
+
+    def tiles(self, shape, tile, overlap):
+        side = max(shape) if tile == 0 or overlap is None else tile or TILE
+        return tuple(_windows(length, side, (overlap or 0) + BLEND // 2) for length in shape)
+
+
+class _Network:
+    """A network that keeps within `memory` bytes, in tiles of its own behind the enlargement."""
+
+    def __init__(self, model, precision, memory):
+        self.model, self.memory, self.scale = model, memory, scale(model)
+        self.body, *self.tail = forward.halves(model, precision)
+
+    def tiles(self, shape, tile, overlap):
+        """Return rows and columns of tiles, each as `_windows` does, for a picture of a shape."""
+        reach = sum(half.reach for half in (self.body, *self.tail)) if overlap is None else overlap
+        if not math.isfinite(reach):
+            self._must_fit(shape)
+            tile = 0
+        margin = 0 if tile == 0 else math.ceil(reach) + BLEND // 2
+        if tile is not None:
+            return tuple(_windows(length, tile or max(shape), margin) for length in shape)
+        # what leaves the network is there twice, on the framework's side and as NumPy's, and then in a row of tiles
+        values = 4 * self.scale**2 * self.model.output_shape[-1]
+
+        def needs(height, width):
+            return self.body.memory(height * width) + values * (2 * height * width + height * shape[1])
+
+        return _fitting(shape, margin, needs, self.memory)
+
+    def _must_fit(self, shape):
+        needed = self.body.memory(math.prod(shape))
+        if needed > self.memory:
+            linear, quadratic = self.body.linear, self.body.quadratic
+            root = math.sqrt(linear**2 + 4 * quadratic * self.memory)
+            pixels = int(2 * self.memory / (linear + root))  # of linear p + quadratic p² = memory
+            side = math.isqrt(pixels)
+            raise ValueError(
+                f"a picture must fit into memory whole for {self.model.name}, which looks at all of it at once: about "
+                f"{side}x{side} pixels in {self.memory / 2**30:.1f} GiB. Received: {shape[1]}x{shape[0]}, which need "
+                f"{needed / 2**30:.1f} GiB"
+            )
+
+    def __call__(self, batch):
+        maps = self.body.run(batch)
+        if not self.tail:
+            return np.asarray(keras.ops.convert_to_numpy(maps[0]), "float32")
+        (tail,) = self.tail
+        shape = batch.shape[1:3]
+        (rows, height), (columns, width) = _fitting(
+            shape, math.ceil(tail.reach), lambda *sides: tail.memory(math.prod(sides)), self.memory
+        )
+        if (height, width) == shape:
+            return np.asarray(keras.ops.convert_to_numpy(tail.run(*maps)[0]), "float32")
+        outputs = np.empty((len(batch), *(side * self.scale for side in shape), self.model.output_shape[-1]), "float32")
+        for first, last, top in rows:
+            for begin, end, left in columns:
+                part = tail.run(*(each[:, top : top + height, left : left + width] for each in maps))[0]
+                rows_there, columns_there = _scaled(first, last, self.scale), _scaled(begin, end, self.scale)
+                rows_here = _scaled(first - top, last - top, self.scale)
+                columns_here = _scaled(begin - left, end - left, self.scale)
+                part = keras.ops.convert_to_numpy(part)
+                outputs[:, rows_there, columns_there] = part[:, rows_here, columns_here]
+        return outputs
+
+
+def _scaled(first, last, factor):
+    return slice(first * factor, last * factor)
+
+
+def _fitting(shape, margin, needs, memory):
+    """Return the rows and columns, as `_windows` does, of the tiles that cost least of all that fit into `memory`.
+
+    `needs(height, width)` is what a window takes; where none fits, the smallest is taken.
+    """
+    sides = [
+        [_windows(length, math.ceil(length / count), margin) for count in range(1, max(length // (2 * BLEND), 1) + 1)]
+        for length in shape
+    ]
+    best = None
+    for rows, height in sides[0]:
+        for columns, width in sides[1]:
+            fits = needs(height, width) <= memory
+            cost = (not fits, len(rows) * len(columns) * height * width if fits else needs(height, width))
+            if best is None or cost < best[0]:
+                best = cost, (rows, height), (columns, width)
+    return best[1:]
 
 
 def _eightfold(forward, batch):

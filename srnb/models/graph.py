@@ -195,7 +195,7 @@ def _walk(model):
                     name = f"{layer.name}.{row.name}"
                     rows[name] = replace(row, name=name, view=_inside(before, row.view), multiply_adds=scaled)
             else:
-                after = _through(layer, before, node.outputs[0])
+                after = through(layer, before, node.outputs[0])
                 _add_row(rows, layer, before, after, node.input_tensors[0], node.outputs[0])
             views.update({id(tensor): after for tensor in node.outputs})
     return list(rows.values()), views[id(model.outputs[-1])]
@@ -216,8 +216,8 @@ def _inside(before, inner):
     return before.wider(inner.span, inner.reach, inner.step) if before.step and inner.step else NOTHING_LEFT
 
 
-def _through(layer, view, result):
-    """The view of a layer's output, from that of its input."""
+def through(layer, view, result):
+    """Return the `View` of a layer's output `result`, from that of its input."""
     layer = _bare(layer)
     if isinstance(layer, POINTWISE) or (isinstance(layer, keras.layers.Dense) and len(result.shape) == 4):
         return view

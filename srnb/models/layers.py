@@ -28,12 +28,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @register
 class PReLU(keras.layers.PReLU):
-    """Keras' layer, with the training pass in the form that is fastest on each backend."""
+    """Keras' layer, with passes over the maps in the form that is fastest on each backend."""
 
     def call(self, inputs, training=None):
-        if not training:
-            return super().call(inputs)
-        return backend.prelu(inputs, ops.cast(self.alpha, inputs.dtype))
+        alpha = ops.cast(self.alpha, inputs.dtype)
+        # an operation with a gradient of its own has no place in an exported file
+        return backend.prelu(inputs, alpha) if training else ops.where(inputs > 0, inputs, alpha * inputs)
 
 
 @register
@@ -170,14 +170,18 @@ class SpectralNormalization(keras.layers.Wrapper):
         return _unit(ops.matmul(matrix, _unit(ops.matmul(left, matrix))))
 
     def call(self, x, training=False):
+        if not training:
+            return self.layer(x / ops.cast(self.norm(), x.dtype))
         matrix, left = ops.cast(self._matrix(), "float32"), ops.cast(self.left, "float32")
-        if training:
-            for _ in range(self.power_iterations):
-                left = self._step(left, ops.stop_gradient(matrix))
-            self.left.assign(left)
-        else:
-            left = _unit(left)  # an average of weights, or a mixture of two networks, shortens it
+        for _ in range(self.power_iterations):
+            left = self._step(left, ops.stop_gradient(matrix))
+        self.left.assign(left)
         return self.layer(x / ops.cast(ops.norm(ops.matmul(left, matrix)), x.dtype))
+
+    def norm(self):
+        """Return the largest singular value of the kernel, as far as the vector has followed it."""
+        left = _unit(ops.cast(self.left, "float32"))  # an average of weights, or a mixture of two networks, shortens it
+        return ops.norm(ops.matmul(left, ops.cast(self._matrix(), "float32")))
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)

@@ -10,6 +10,7 @@ from srnb import models, runs
 from srnb.cli import main
 from srnb.data import images, png, resize
 from srnb.evaluation import inference, metrics
+from srnb.models import forward
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,47 @@ def test_a_network_that_sees_everything_takes_the_picture_whole(lr):
     whole = inference.upscale(network, lr, tile=0)
     np.testing.assert_allclose(inference.upscale(network, lr, tile=16), whole, atol=1e-6)
     assert np.abs(inference.upscale(network, lr, tile=16, overlap=0) - whole).max() > 1e-3
+
+
+def test_a_network_with_channel_attention_is_exact_or_refused(lr):
+    keras.utils.set_random_seed(0)
+    network = models.build("rcan", groups=1, blocks=1, width=8, reduction=4, scale=2)
+    whole = inference.upscale(network, lr)
+    body, tail = forward.halves(network)
+    enough = body.memory(61 * 97)
+    assert tail.memory(61 * 97) > enough  # behind the enlargement it goes in tiles
+    np.testing.assert_allclose(inference.upscale(network, lr, memory=enough), whole, atol=1e-5)
+    np.testing.assert_allclose(inference.upscale(network, lr, memory=enough, tile=16), whole, atol=1e-5)
+    with pytest.raises(ValueError, match=r"looks at all of it at once: about 54x54 pixels .* Received: 97x61"):
+        inference.upscale(network, lr, memory=enough // 2)
+
+
+@pytest.mark.parametrize("memory", [1, 10**5, 10**6, 10**7])
+def test_memory_decides_on_tiles_which_change_nothing(network, lr, memory):
+    whole = inference.upscale(network, lr, tile=0)
+    np.testing.assert_allclose(inference.upscale(network, lr, memory=memory), whole, atol=1e-5)
+    rows, columns = (count for (windows, _) in _tiles(network, lr.shape[:2], memory) for count in [len(windows)])
+    assert (rows * columns > 1) == (memory < 10**7)
+
+
+def _tiles(network, shape, memory):
+    return inference._Network(network, "float32", memory).tiles(shape, None, None)
+
+
+def test_tiles_cost_little_up_to_twelve_megapixels():
+    paper = models.build("srresnet")
+    for memory in (2**30, 4 * 2**30):
+        for shape in ((750, 1000), (866, 866), (433, 1732)):
+            (rows, height), (columns, width) = _tiles(paper, shape, memory)
+            assert len(rows) * height * len(columns) * width <= 1.25 * shape[0] * shape[1]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX compiles for each shape")
+def test_pictures_of_many_sizes_are_traced_once(network, caplog):
+    for side in range(16, 32):
+        inference.upscale(network, np.zeros((side, 2 * side, 3), "float32"))
+    assert not [record for record in caplog.records if "retracing" in record.getMessage()]
+    assert all(half.run.experimental_get_tracing_count() == 1 for half in forward.halves(network))
 
 
 def test_short_overlaps_fade_instead_of_leaving_a_seam():
