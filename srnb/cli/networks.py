@@ -45,7 +45,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
 
     Large photographs go through the network in tiles, in memory for one row of them; a network with attention takes
     what fits whole, and says how much that is. Transparency, grey and 16 bits are kept. What cannot be done is named at
-    the end; the others are done all the same. Where it is faster the network computes in bfloat16.
+    the end; the others are done all the same.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
@@ -64,9 +64,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
                     stop_if_asked()
                     bar.update(1000 * done // total - bar.pos)
 
-                inference.upscale_file(
-                    network, source, target, tile=tile, precision="auto", ensemble=ensemble, progress=show
-                )
+                inference.upscale_file(network, source, target, tile=tile, ensemble=ensemble, progress=show)
         except (ValueError, OSError) as error:
             failures.append(sentence(error))
     if failures:

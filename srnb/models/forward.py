@@ -177,7 +177,8 @@ def _behind(steps, views, channels):
 
 
 def _lower(steps, output):
-    """Let all compute in bfloat16 but what has no convolution in front of it or none behind it, and means of all."""
+    """Let all compute in bfloat16 but the last layer, what has no convolution in front of it or none behind it, and
+    what takes means over the picture."""
     before, after = {0}, {output}
     for step in steps:
         if not step.layer.weights and before.issuperset(step.sources):
@@ -186,7 +187,7 @@ def _lower(steps, output):
         if not step.layer.weights and step.result in after:
             after.update(step.sources)
     for step in steps:
-        outside = step.result in before or (step.result in after and not step.layer.weights)
+        outside = step.result in before or step.result == output or (step.result in after and not step.layer.weights)
         step.dtype = "float32" if outside or isinstance(step.layer, graph.WHOLE_PICTURE) else "bfloat16"
 
 
