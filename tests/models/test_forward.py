@@ -79,8 +79,9 @@ def test_attention_needs_memory_for_pairs_of_pixels():
     assert body.memory(1024) - 1024 * body.linear == 2 * 4 * positions**2  # the weights, and their softmax
 
 
-def test_bfloat16_is_near():
-    network = trained("compact")
+@pytest.mark.parametrize("name", ["srresnet", "compact", "rcan"])
+def test_bfloat16_is_near(name):
+    network = trained(name)
     expected = keras.ops.convert_to_numpy(network(LR, training=False))
     got = answer(forward.halves(network, "bfloat16"), LR)
     assert got.dtype == np.float32
