@@ -8,6 +8,12 @@ from srnb import runs
 from srnb.runner import screen
 
 
+def wait_for(text, stream):
+    deadline = time.monotonic() + 60
+    while text not in stream.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_line_for_each_run(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 10)))
     begun = [runs.Run(tmp_path / name) for name in ("one", "second")]
@@ -15,10 +21,9 @@ def test_a_line_for_each_run(tmp_path, monkeypatch):
         run.update(status="pending")
     stream = io.StringIO()
     with screen.shown(begun, stream=stream, interval=0.01):
+        wait_for("pending\n\x1b[2Ksecond  pending\n", stream)
         (begun[0].folder / "progress.txt").write_text("02_pretrain │ pretrain 350/900 · pixel 0.0412 · 1:43 left")
-        deadline = time.monotonic() + 20
-        while "350/900" not in stream.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for("350/900", stream)
         begun[1].update(status="failed")
     frames = stream.getvalue().split("\x1b[2A")
     assert frames[0] == "\x1b[2Kone     pending\n\x1b[2Ksecond  pending\n"
