@@ -1,12 +1,12 @@
 import pytest
-import toy
+import tiny
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
-    """A results folder with the finished run `toy` and its variation; tests work on copies."""
+    """A results folder with the finished run `tiny` and its variation; tests work on copies."""
     folder = tmp_path_factory.mktemp("whole")
-    command = ["run", "--preset", toy.preset(folder), "--grid", "smoke", "--results", folder / "results"]
-    status, output = toy.srnb(*command, folder=folder)
+    command = ["run", "--preset", tiny.preset(folder), "--grid", "smoke", "--results", folder / "results"]
+    status, output = tiny.srnb(*command, folder=folder)
     assert status == 0, output
     return folder / "results"

@@ -9,7 +9,7 @@ import shutil
 import commands
 import h5py
 import pytest
-import toy
+import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def states(folder):
 
 
 def test_a_finished_run(results, tmp_path):
-    whole, photograph = results / "toy", toy.photographs(tmp_path / "photographs", count=1)[0]
+    whole, photograph = results / "tiny", tiny.photographs(tmp_path / "photographs", count=1)[0]
     asked, cases = [], []
     for file in sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file()):
         if file.parts[0] == "figures" and file.parts[1] != "scenes":
@@ -63,16 +63,16 @@ def test_a_finished_run(results, tmp_path):
             place = tmp_path / f"{len(cases):03d}"
             # rendering notebooks is slow, and one of them is enough
             ignored = [path.name for path in whole.glob("*.ipynb") if path.name not in (file.name, "01_data.ipynb")]
-            shutil.copytree(whole, place / "toy", ignore=shutil.ignore_patterns("report", *ignored))
-            (place / "toy" / file).parent.mkdir(exist_ok=True)
-            (place / "toy" / file).write_bytes(content)
-            own = [["report", "toy"]]
+            shutil.copytree(whole, place / "tiny", ignore=shutil.ignore_patterns("report", *ignored))
+            (place / "tiny" / file).parent.mkdir(exist_ok=True)
+            (place / "tiny" / file).write_bytes(content)
+            own = [["report", "tiny"]]
             if file.parts[0] in COMMON:
-                own += [["runs"], ["models"], ["run", "--resume", "toy"]]
+                own += [["runs"], ["models"], ["run", "--resume", "tiny"]]
             if file.parts[0] == "weights" or file.name == "run.json":
-                own.append(["upscale", photograph, "--model", "toy", "--out", place / "out"])
+                own.append(["upscale", photograph, "--model", "tiny", "--out", place / "out"])
             asked += [[*command, "--results", place] for command in own]
-            cases += [(file, name, place / "toy", command) for command in own]
+            cases += [(file, name, place / "tiny", command) for command in own]
     kept = {folder: states(folder) for *_, folder, _ in cases}
     for (file, name, folder, command), (status, output) in zip(cases, commands.answers(asked), strict=True):
         told = f"{file} {name}: {command}\n{output}"
@@ -103,24 +103,24 @@ def test_a_finished_run(results, tmp_path):
 )
 def test_a_run_that_is_to_go_on(results, tmp_path, file, name):
     """The notebook says which file is damaged; once that is put right, the run ends with the same numbers."""
-    run = toy.before(results / "toy", 3, tmp_path)
-    for path in (results / "toy" / "checkpoints").glob("gan-*"):
+    run = tiny.before(results / "tiny", 3, tmp_path)
+    for path in (results / "tiny" / "checkpoints").glob("gan-*"):
         shutil.copy(path, run / "checkpoints")
-    shutil.copy(results / "toy" / "log.jsonl", run)
+    shutil.copy(results / "tiny" / "log.jsonl", run)
     record = json.loads((run / "run.json").read_text())
     record["notebooks"]["03_gan"]["status"] = "failed"
     (run / "run.json").write_text(json.dumps(record))
     content = (run / file).read_bytes()
     (run / file).write_bytes(damages(run / file, content)[name])
-    resume = ["run", "--resume", "toy", "--results", tmp_path]
-    status, output = toy.srnb(*resume, folder=tmp_path)
-    toy.require_plain(status, output, fails=True)
+    resume = ["run", "--resume", "tiny", "--results", tmp_path]
+    status, output = tiny.srnb(*resume, folder=tmp_path)
+    tiny.require_plain(status, output, fails=True)
     assert str(run / file) in output.partition("Error: ")[2]
     if file.startswith("checkpoints"):
         (run / file).unlink()  # as the message says: the one before it is there
     else:
         (run / file).write_bytes(content)
-    status, output = toy.srnb(*resume, folder=tmp_path)
-    toy.require_plain(status, output, fails=False)
+    status, output = tiny.srnb(*resume, folder=tmp_path)
+    tiny.require_plain(status, output, fails=False)
     assert (run / "log.jsonl").read_bytes().count(b"\n") == 6
-    assert toy.numbers(run).splitlines() == toy.numbers(results / "toy").splitlines()[:6]
+    assert tiny.numbers(run).splitlines() == tiny.numbers(results / "tiny").splitlines()[:6]

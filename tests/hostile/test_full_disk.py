@@ -6,7 +6,7 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
-import toy
+import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -43,32 +43,32 @@ def halves(folder):
 @pytest.mark.parametrize("but", [0, 24, 300])
 @pytest.mark.parametrize("number", NOTEBOOKS, ids=NOTEBOOKS.values())
 def test_a_notebook(results, disk, number, but):
-    run = toy.before(results / "toy", number, disk)
-    environment = toy.ENVIRONMENT | ({"SRNB_CACHE": str(disk / "cache")} if number == 1 else {})
-    resume = ["run", "--resume", "toy", "--results", disk]
+    run = tiny.before(results / "tiny", number, disk)
+    environment = tiny.ENVIRONMENT | ({"SRNB_CACHE": str(disk / "cache")} if number == 1 else {})
+    resume = ["run", "--resume", "tiny", "--results", disk]
     with full(disk, but=but):
-        status, output = toy.srnb(*resume, folder=disk, environment=environment)
-        toy.require_plain(status, output, fails=True)
+        status, output = tiny.srnb(*resume, folder=disk, environment=environment)
+        tiny.require_plain(status, output, fails=True)
         assert "No space left on device" in output.partition("Error: ")[2]
         assert halves(disk) == []
-    status, output = toy.srnb(*resume, folder=disk, environment=environment)
-    toy.require_plain(status, output, fails=False)
+    status, output = tiny.srnb(*resume, folder=disk, environment=environment)
+    tiny.require_plain(status, output, fails=False)
     assert (run / "DONE").is_file() and halves(disk) == []
     count = {1: 0, 2: 3, 3: 6}.get(number)  # lines of the log; after that, the metrics too
-    assert toy.numbers(run).splitlines() == toy.numbers(results / "toy").splitlines()[:count]
+    assert tiny.numbers(run).splitlines() == tiny.numbers(results / "tiny").splitlines()[:count]
 
 
 def test_the_other_commands(results, disk, tmp_path):
-    shutil.copytree(results / "toy", disk / "toy")
-    page = (disk / "toy" / "report" / "index.html").read_bytes()
-    photographs = toy.photographs(tmp_path / "photographs", count=2)
+    shutil.copytree(results / "tiny", disk / "tiny")
+    page = (disk / "tiny" / "report" / "index.html").read_bytes()
+    photographs = tiny.photographs(tmp_path / "photographs", count=2)
     upscale = ["upscale", *photographs, "--out", disk / "out"]
     with full(disk, but=8):
-        for command in (["report", "toy"], ["runs"], upscale):
-            status, output = toy.srnb(*command, "--results", disk, folder=tmp_path)
-            toy.require_plain(status, output, fails=True)
+        for command in (["report", "tiny"], ["runs"], upscale):
+            status, output = tiny.srnb(*command, "--results", disk, folder=tmp_path)
+            tiny.require_plain(status, output, fails=True)
             assert "No space left on device: /" in output
     assert halves(disk) == [] and not list((disk / "out").glob("*"))
-    assert (disk / "toy" / "report" / "index.html").read_bytes() == page
-    for command in (["report", "toy"], ["runs"], upscale):
-        toy.require_plain(*toy.srnb(*command, "--results", disk, folder=tmp_path), fails=False)
+    assert (disk / "tiny" / "report" / "index.html").read_bytes() == page
+    for command in (["report", "tiny"], ["runs"], upscale):
+        tiny.require_plain(*tiny.srnb(*command, "--results", disk, folder=tmp_path), fails=False)

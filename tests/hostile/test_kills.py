@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-import toy
+import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -16,9 +16,9 @@ KILLS, SEED = 20, 0
 
 
 def start(*arguments, folder):
-    command = [toy.PROGRAM, "run", *map(str, arguments)]
+    command = [tiny.PROGRAM, "run", *map(str, arguments)]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=folder, env=toy.ENVIRONMENT, **streams)
+    return subprocess.Popen(command, cwd=folder, env=tiny.ENVIRONMENT, **streams)
 
 
 def killed(process, seconds):
@@ -41,11 +41,11 @@ def together(folder, name):
 
 
 def test_twenty_kills(results, tmp_path):
-    preset = toy.preset(results.parent)
-    whole = json.loads((results / "toy" / "run.json").read_text())["seconds"]
+    preset = tiny.preset(results.parent)
+    whole = json.loads((results / "tiny" / "run.json").read_text())["seconds"]
     generator, kills, runs = random.Random(SEED), 0, []
     while kills < KILLS:
-        runs.append(f"toy-{len(runs)}")
+        runs.append(f"tiny-{len(runs)}")
         arguments = ["--preset", preset, "--grid", "smoke", "--run", runs[-1]]
         orphans = []
         while orphans is not None and kills < KILLS:
@@ -64,6 +64,6 @@ def test_twenty_kills(results, tmp_path):
     for name in runs:
         for suffix in ("", "-no-adversarial"):
             assert (tmp_path / (name + suffix) / "DONE").is_file()
-            expected = toy.numbers(results / f"toy{suffix}")
-            assert toy.numbers(tmp_path / (name + suffix)).replace(name, "toy") == expected
+            expected = tiny.numbers(results / f"tiny{suffix}")
+            assert tiny.numbers(tmp_path / (name + suffix)).replace(name, "tiny") == expected
     print(f"{kills} kills in {len(runs)} runs")

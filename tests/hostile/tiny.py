@@ -31,9 +31,9 @@ def photographs(folder, *, count=4):
 
 
 def preset(folder, **changes):
-    """Write toy.yaml and the photographs that it names into a folder; return its path."""
+    """Write tiny.yaml and the photographs that it names into a folder; return its path."""
     photographs(folder / "photographs")
-    path = folder / "toy.yaml"
+    path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump({"dataset_folder": str(folder / "photographs"), **PRESET, **changes}))
     return path
 
