@@ -62,13 +62,16 @@ __all__ = [
 ]
 
 
-def precision(name):
+def precision(name, recorded=None):
     """Return the precision that `name` stands for here: "auto" is bfloat16 where that is faster, else float32.
 
     It is on a GPU or TPU, and with TensorFlow on a CPU that has AMX or AVX512-BF16; XLA, behind JAX, converts every
-    such convolution to float32 on a CPU. Other names stand for themselves.
+    such convolution to float32 on a CPU. `recorded` is what a training began with, wherever that was: with it, "auto"
+    means the same again. Other names stand for themselves.
     """
     if name != "auto":
         return name
+    if recorded:
+        return recorded
     fast = accelerator() or (keras.backend.backend() == "tensorflow" and multiplies_bfloat16())
     return "bfloat16" if fast else "float32"

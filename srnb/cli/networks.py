@@ -32,6 +32,13 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 )
 @click.option("--ensemble", is_flag=True, help="Mean over eight flips and turns: a little truer, eight times slower.")
 @click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="What the network computes in; auto: bfloat16 where the processor multiplies it, else float32.",
+)
+@click.option(
     "--blend",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
@@ -40,7 +47,7 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 @results_option
 @backend_option
 @plainly
-def upscale(photos, model, out, tile, ensemble, blend, results, backend):
+def upscale(photos, model, out, tile, ensemble, precision, blend, results, backend):
     """Enlarge each PHOTO, a file or a folder of them, to DIR/PHOTO_x4.png (or what the model's scale is).
 
     Large photographs go through the network in tiles, in memory for one row of them; a network with attention takes
@@ -56,6 +63,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
     from srnb.evaluation import inference
 
     network, failures = _network(model, results) if blend is None else _blend(model, results, blend), []
+    options = {"tile": tile, "ensemble": ensemble, "precision": precision}
     for source, target in _targets(photos, out, inference.scale(network), failures):
         try:
             with click.progressbar(length=1000, label=source.name) as bar:
@@ -64,7 +72,7 @@ def upscale(photos, model, out, tile, ensemble, blend, results, backend):
                     stop_if_asked()
                     bar.update(1000 * done // total - bar.pos)
 
-                inference.upscale_file(network, source, target, tile=tile, ensemble=ensemble, progress=show)
+                inference.upscale_file(network, source, target, progress=show, **options)
         except (ValueError, OSError) as error:
             failures.append(sentence(error))
     if failures:
