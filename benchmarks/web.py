@@ -4,7 +4,7 @@
     python benchmarks/web.py --packages /tmp/npm/node_modules
 
 Without --packages it measures the engine alone. Both use one thread; every round is a process of its own, in turns, and
-the least time of each counts. The comparison needs the extra `export` (tf2onnx).
+the median of each counts. The comparison needs the extra `export` (tf2onnx).
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="compact", help="name in the zoo")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--packages", type=Path, help="node_modules that has onnxruntime-web")
     options = parser.parse_args()
     if not shutil.which("node"):
@@ -65,11 +65,12 @@ def main():
                 done = subprocess.run(
                     ["node", *map(str, command)], capture_output=True, text=True, check=True, cwd=folder
                 )
-                seconds[name] = min(seconds.get(name, np.inf), json.loads(done.stdout.splitlines()[-1])["cpu"])
+                seconds.setdefault(name, []).append(json.loads(done.stdout.splitlines()[-1])["cpu"])
                 results[name] = np.frombuffer((folder / "result.f32").read_bytes(), "<f4")
-    for name, value in seconds.items():
+    for name, values in seconds.items():
         difference = abs(results[name] - results["engine"]).max()
-        print(f"{name}: {value:.2f} s of CPU, {options.size}x{options.size}; largest difference {difference:.1e}")
+        cpu, size = np.median(values), f"{options.size}x{options.size}"
+        print(f"{name}: {cpu:.2f} s of CPU, {size}; largest difference {difference:.1e}")
 
 
 if __name__ == "__main__":

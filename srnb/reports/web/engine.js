@@ -2,8 +2,7 @@
 // Maps are float32, height x width x maps with maps innermost, all in one WebAssembly memory.
 "use strict";
 
-const LANES = { conv8: 8, conv4: 4 };
-const NARROWEST = { conv8: 4, conv4: 8 }; // pixels that a kernel makes at a time
+const KERNELS = { conv8: { lanes: 8, pixels: 4, inputs: 1 }, conv4: { lanes: 4, pixels: 8, inputs: 4 } }; // of a turn: kernel.py
 const BAND = 32; // rows of a convolution at a time: only they get a border, in memory that stays in the cache
 
 const FUNCTIONS = {
@@ -119,8 +118,8 @@ function createEngine(modules, network, weights) {
   // Kernel, bias and slopes in the order of the WebAssembly kernels, with what follows the convolution folded in
   function prepareConvolution(node) {
     const [side, , inputs, maps] = network.tensors[node.kernel.tensor].shape, kernel = weights[node.kernel.tensor];
-    const name = maps % 8 ? "conv4" : "conv8", lanes = LANES[name];
-    const allInputs = Math.ceil(inputs / 4) * 4, allMaps = Math.ceil(maps / lanes) * lanes;
+    const name = maps % 8 ? "conv4" : "conv8", { lanes, inputs: turn } = KERNELS[name];
+    const allInputs = Math.ceil(inputs / turn) * turn, allMaps = Math.ceil(maps / lanes) * lanes;
     const { scale, offset } = node.norm ? normalisation(node.norm, maps) : { scale: perMap(1, maps), offset: perMap(0, maps) };
     const factor = node.factor ?? 1;
     const bias = new Float32Array(allMaps), slope = new Float32Array(allMaps);
@@ -141,7 +140,7 @@ function createEngine(modules, network, weights) {
   const operations = {
     conv(node, [input], _, progress) {
       const { side, allInputs, allMaps, maps } = node, { height } = input;
-      const width = Math.max(input.width, NARROWEST[node.name]);
+      const width = Math.max(input.width, KERNELS[node.name].pixels);
       const wide = create(height, width, allMaps);
       const before = Math.floor((side - 1) / 2), row = (width + side - 1) * allInputs, rows = Math.min(height, BAND);
       const border = create(rows + side - 1, width + side - 1, allInputs);

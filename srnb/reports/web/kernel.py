@@ -5,7 +5,9 @@
 A convolution of a picture (height, width, inputs) that has its border around it already. Maps lie innermost, so that
 kernel columns and inputs are one contiguous loop; each turn of it multiplies a value, spread over four lanes, by the
 weights of four maps. `conv8` makes 4 pixels x 8 maps at a time, `conv4` 8 pixels x 4 maps, where the maps are no
-multiple of 8: all of their sums stay in the registers of an x86 or ARM processor. The relaxed form multiplies and adds
+multiple of 8: all of their sums stay in the registers of an x86 or ARM processor. So does what `conv8` loads, since it
+takes one input at a time: V8 up to version 11 loads all of a turn first, and four inputs at a time took 1.6 times as
+long there. The relaxed form multiplies and adds
 in one instruction where the processor can; WebAssembly.validate tells whether the browser knows it.
 
 Parameters, all int32, addresses in bytes:
@@ -14,7 +16,8 @@ Parameters, all int32, addresses in bytes:
     bias     float32 (maps)
     slope    float32 (maps): what a sum below zero is multiplied by: 0 is ReLU, 1 nothing, else (P)ReLU
     target   float32 (height, width, maps)
-    height, width (at least 4 for conv8, 8 for conv4), inputs (a multiple of 4), side, maps (a multiple of lanes)
+    height, width (at least the pixels that it makes at a time), inputs (a multiple of those it takes at a time), side,
+    maps (a multiple of lanes)
 """
 
 from itertools import chain, pairwise
@@ -22,8 +25,7 @@ from pathlib import Path
 
 PARAMETERS = ("source", "kernel", "bias", "slope", "target", "height", "width", "inputs", "side", "maps")
 COUNTERS = ("y", "x", "block", "row", "left", "pixel", "line", "weights", "run", "size", "at", "maps_at")
-FUNCTIONS = {"conv8": (4, 2), "conv4": (8, 1)}  # name -> pixels, vectors of four maps
-UNROLLED = 4  # inputs for each turn of the inner loop
+FUNCTIONS = {"conv8": (4, 2, 1), "conv4": (8, 1, 4)}  # name -> pixels, vectors of four maps, inputs: of a turn
 FOLDER = Path(__file__).parent
 FILES = {"kernel.wasm": False, "kernel-relaxed.wasm": True}
 
@@ -47,7 +49,7 @@ def write():
         (FOLDER / name).write_bytes(module(relaxed=relaxed))
 
 
-def _function(pixels, vectors, relaxed):
+def _function(pixels, vectors, taken, relaxed):
     """Return the body of one function: its locals and its code."""
     sums = [[f"sum{pixel}.{vector}" for vector in range(vectors)] for pixel in range(pixels)]
     columns = [f"column{pixel}" for pixel in range(pixels)]
@@ -78,15 +80,15 @@ def _function(pixels, vectors, relaxed):
         return put(total, get(total) + get("value") + get(factor) + _simd(0xE6) + _simd(0xE4))
 
     products = b""
-    for step in range(UNROLLED):
+    for step in range(taken):
         for vector, factor in enumerate(factors):
             products += put(factor, _load(get("weights"), 16 * (step * vectors + vector)))
         for column, totals in zip(columns, sums, strict=True):
             products += put("value", get(column) + _simd(0x09) + b"\x02" + _unsigned(4 * step))  # to all four lanes
             products += b"".join(multiply_add(total, factor) for total, factor in zip(totals, factors, strict=True))
-    products += b"".join(grown(column, _const(4 * UNROLLED)) for column in columns)
-    products += grown("weights", _const(16 * UNROLLED * vectors))
-    inner = put("left", get("run")) + _loop(products, tee("left", _sub(get("left"), _const(UNROLLED))))
+    products += b"".join(grown(column, _const(4 * taken)) for column in columns)
+    products += grown("weights", _const(16 * taken * vectors))
+    inner = put("left", get("run")) + _loop(products, tee("left", _sub(get("left"), _const(taken))))
 
     starts = put(columns[0], get("at"))
     for before, column in pairwise(columns):
