@@ -48,7 +48,7 @@ def main():
         try:
             inference.upscale_file(network, source, Path(folder) / "sr.png", tile=options.tile, progress=show)
         except Enough:
-            factor = inference.scale(network)
+            factor = models.scale(network)
             strip = (options.tile + inference.BLEND) * factor * options.size * factor * 3 * 4 / 2**30
             print(f"of a strip of {strip:.2f} GiB only the tiles so far are resident")
     print(f"peak {peak_gib():.2f} GiB, {options.blocks} blocks of {options.width} maps, {options.size} pixels a side")

@@ -60,11 +60,12 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invention
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
+    from srnb import models
     from srnb.evaluation import inference
 
     network, failures = _network(model, results) if blend is None else _blend(model, results, blend), []
     options = {"tile": tile, "ensemble": ensemble, "precision": precision}
-    for source, target in _targets(photos, out, inference.scale(network), failures):
+    for source, target in _targets(photos, out, models.scale(network), failures):
         try:
             with click.progressbar(length=1000, label=source.name) as bar:
 
@@ -126,7 +127,7 @@ def evaluate(
 
     import pandas as pd
 
-    from srnb import evaluation, files, progress
+    from srnb import evaluation, files, models, progress
     from srnb.data import datasets, degrade, duplicates
     from srnb.evaluation import inference
 
@@ -149,9 +150,9 @@ def evaluate(
     networks = {}
     for name in names:
         network = _network(name, results)
-        if inference.scale(network) != scale:
+        if models.scale(network) != scale:
             raise ValueError(
-                f"--scale must be that of the model {name}. Received: {scale}, not {inference.scale(network)}"
+                f"--scale must be that of the model {name}. Received: {scale}, not {models.scale(network)}"
             )
         networks[_label(name)] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []

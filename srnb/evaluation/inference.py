@@ -48,11 +48,6 @@ def load(path):
     return model
 
 
-def scale(model):
-    """Return how many times larger a network makes a picture."""
-    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
-
-
 def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 
@@ -234,7 +229,7 @@ class _Network:
     """A network that keeps within `memory` bytes, in tiles of its own behind the enlargement."""
 
     def __init__(self, model, precision, memory):
-        self.model, self.memory, self.scale = model, memory, scale(model)
+        self.model, self.memory, self.scale = model, memory, models.scale(model)
         self.body, *self.tail = forward.halves(model, precision)
 
     def tiles(self, shape, tile, overlap):

@@ -88,6 +88,21 @@ def cost(spec, **overrides):
     }
 
 
+def scale(model):
+    """Return how many times larger a network makes a picture."""
+    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
+
+
+def require_scale(spec, wanted, **overrides):
+    """Raise ValueError unless a network makes pictures `wanted` times as large. `spec` is what `cost` takes."""
+    model = _model(spec, overrides)
+    if scale(model) != wanted:
+        raise ValueError(
+            f"a generator must enlarge by the scale of the run, {wanted}. "
+            f"Received: {model.name}, which enlarges by {scale(model)}"
+        )
+
+
 def describe(spec, **overrides):
     """Print the layers of a network with maps, parameters, receptive field and multiply-adds; equal blocks once.
 

@@ -134,7 +134,7 @@ def _page(card, means):
 def check(model, degradation):
     """Return {photograph: PSNR-Y in dB} on the first held-out photographs of the sample, which every copy has."""
     values = {}
-    factor = inference.scale(model)
+    factor = models.scale(model)
     for scene in _scenes(degradation, factor):
         sr = images.from_uint8(images.to_uint8(inference.upscale(model, scene["lr"])))
         values[scene["image"]] = round(metrics.measure("psnr_y", sr, hr=scene["hr"], lr=scene["lr"], border=factor), 4)
@@ -150,7 +150,7 @@ def _scenes(degradation, scale):
 
 def _picture(model, degradation):
     """Details of the checked photographs, one below the other: bicubic, the network, HR."""
-    factor, rows = inference.scale(model), []
+    factor, rows = models.scale(model), []
     for scene in _scenes(degradation, factor):
         sr = inference.upscale(model, scene["lr"])
         pictures = [scenes.bicubic(scene["lr"], factor), sr, scene["hr"]]

@@ -30,7 +30,10 @@ from srnb.models import features
 networks, vgg19 = json.loads(sys.argv[1])
 try:
     for spec, parameters in networks:
-        models.cost(models.from_parameters(spec, **parameters)[0])
+        spec = models.from_parameters(spec, **parameters)[0]
+        models.cost(spec)
+        if "scale" in parameters:
+            models.require_scale(spec, parameters["scale"])
     if vgg19:
         features.vgg19_file()
 except (ValueError, OSError) as error:

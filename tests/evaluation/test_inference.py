@@ -153,7 +153,7 @@ def test_a_network_of_one_channel_gets_luma_and_chroma_is_bicubic(lr, options):
     lr = 0.45 + 0.1 * lr  # far from black and white: nothing is clipped
     network = models.build("vdsr", channels=1, scale=2, width=4, blocks=1)
     network.set_weights([0.1 * weight for weight in network.get_weights()])
-    assert inference.scale(network) == 2
+    assert models.scale(network) == 2
     sr = inference.upscale(network, lr, **options)
     assert sr.shape == (122, 194, 3) and sr.dtype == np.float32
     luma = metrics.luma(255 * lr.astype("float64")).astype("float32") / 255

@@ -39,11 +39,16 @@ def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
     ("asked", "message"),
     [
         ({"generator": "rrbd"}, r"^spec must name a network: .* \(did you mean 'rrdb'\?\)$"),
+        (
+            {"generator": "double.yaml", "scale": 4},
+            "^a generator must enlarge by the scale of the run, 4. Received: double, which enlarges by 2$",
+        ),
         ({"discriminator": "bad.yaml", "discriminator_width": 8}, r"^body\[1\]: no block or layer named 'lrule'"),
     ],
 )
 def test_what_cannot_be_built_is_said(tmp_path, monkeypatch, asked, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text('width: 4\nbody: ["k3n{width}s2", "lrule"]\n')
+    (tmp_path / "double.yaml").write_text('{name: double, scale: 2, body: "k3n12s1 shuffle2"}')
     with pytest.raises(ValueError, match=message):
         preflight.networks(SAMPLE | asked, OWN)
