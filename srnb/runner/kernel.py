@@ -66,8 +66,8 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
     words = (sockets / "words").open("w+", encoding="utf-8", errors="replace")
     try:
         node = papermill.execute_notebook(
-            str(path),
-            str(running),
+            _literal(path),
+            _literal(running),
             parameters,
             engine_name="srnb",
             progress_bar=False,
@@ -92,6 +92,11 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
         running.unlink(missing_ok=True)
         words.close()
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _literal(path):
+    """Return a path as text in which papermill, which fills in parameters, finds none."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class Watch:

@@ -165,6 +165,13 @@ def test_only_one_at_a_time(folder):
     assert [owner["pid"] for owner in lock.owners(run)] == [os.getpid()] * 2
 
 
+def test_braces_in_a_name_are_no_parameters(folder):
+    write(folder, "01_data", "print(pathlib.Path(run_folder).name)")
+    run = begin(folder, name="{x} {run_folder} {")
+    complete(run)
+    assert text(run.folder / "01_data.ipynb") == "{x} {run_folder} {\n"
+
+
 def test_folders_are_numbered(tmp_path):
     names = [chain.new_folder(tmp_path / "results", "sample").name for _ in range(3)]
     assert names == ["sample", "sample-2", "sample-3"]
