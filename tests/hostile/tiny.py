@@ -38,7 +38,7 @@ def preset(folder, **changes):
     return path
 
 
-def srnb(*arguments, folder, environment=ENVIRONMENT, timeout=600):
+def srnb(*arguments, folder, environment=ENVIRONMENT, timeout=1800):
     """Run a command to its end; return its exit code and what both of its streams said."""
     command = [PROGRAM, *map(str, arguments)]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
