@@ -13,7 +13,7 @@ import yaml
 from srnb import files, losses, models, runs
 from srnb.runner import chain, presets
 
-PATHS = presets.notebooks()
+PATHS = presets.steps()
 GRIDS = sorted(path.stem for path in files.grids().glob("*.yaml"))
 VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in presets.read_grid(grid)[0].items()}
 

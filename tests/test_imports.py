@@ -41,11 +41,10 @@ WITHIN = {
         "symptoms",
     ],
     "evaluation": [
-        *("costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops"),
-        "published",
+        *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
     ],
     "reports": [
-        *("overview", "report", "appendix", "article", "charts", "embedded", "web", "card", "widgets", "inspector"),
+        *("overview", "report", "appendix", "article", "controls", "charts", "embedded", "web", "card", "inspector"),
         "figures",
     ],
     "runner": [
@@ -118,7 +117,7 @@ def test_modules_are_nouns_of_the_field():
 def test_what_runs_notebooks_and_shows_results_needs_no_framework():
     program = (
         "import sys; from srnb import cli, evaluation, runs; from srnb.data import datasets, degrade, patches; "
-        "from srnb.evaluation import metrics; from srnb.reports import figures, report, widgets; "
+        "from srnb.evaluation import metrics; from srnb.reports import controls, figures, report; "
         "from srnb.runner import grid; print(sorted({'keras', 'tensorflow', 'jax'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

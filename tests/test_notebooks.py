@@ -18,8 +18,9 @@ PATHS = sorted(FOLDER.glob("*.ipynb"))
 SAMPLE = yaml.safe_load((FOLDER / "presets" / "sample.yaml").read_text())
 
 
-def test_there_are_five():
-    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05"]
+def test_there_are_five_steps_and_one_to_play_with():
+    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
+    assert presets.steps() == PATHS[:5]
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)

@@ -1,6 +1,12 @@
 """A training step on TensorFlow: gradients from a tape, the step a graph, variables updated in place."""
 
+import logging
+
 import tensorflow as tf
+
+# in a notebook TensorFlow makes its own logger speak up again as it is imported; all it says is that functions are
+# traced for new shapes and networks, which is meant
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def minimize(loss_fn, model, optimizer, state):

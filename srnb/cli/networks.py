@@ -129,7 +129,7 @@ def evaluate(
 
     from srnb import evaluation, files, models, progress
     from srnb.data import datasets, degrade, duplicates
-    from srnb.evaluation import costs, inference
+    from srnb.evaluation import inference
 
     if degradation and degradation not in degrade.DEGRADATIONS:
         raise ValueError(f"--degradation must be one of {', '.join(degrade.DEGRADATIONS)}. Received: {degradation}")
@@ -154,18 +154,16 @@ def evaluate(
             raise ValueError(
                 f"--scale must be that of the model {name}. Received: {scale}, not {models.scale(network)}"
             )
-        networks[_label(name)] = network
-    methods = {label: partial(inference.upscale, network, ensemble=ensemble) for label, network in networks.items()}
+        networks[_label(name)] = partial(inference.upscale, network, ensemble=ensemble)
     tables = []
     for name, photographs in pairs.items():
         made = {"degradation": degradation or "bicubic", "seed": degradation_seed}
-        scenes = evaluation.upscale_pairs(methods, photographs, scale=scale, **made)
+        scenes = evaluation.upscale_pairs(networks, photographs, scale=scale, **made)
         scenes = progress.track(scenes, name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
     if degradation:
         table["protocol"] += f"; LR by {degradation}, seed {degradation_seed}"
-    table = pd.concat([table, costs.measure(networks, scale=scale, datasets=sets, ensemble=ensemble)])
     if out:
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
@@ -265,18 +263,15 @@ def _blend(model, results, share):
     """Return the network between the two ends that a name has: the start of its training and what came of it."""
     from srnb import models
     from srnb.evaluation import inference
-    from srnb.models import shipped
+    from srnb.runner import chain
 
-    if model in shipped.names():
-        start = shipped.card(model)["start"]
-        if not start:
-            raise ValueError(f"--blend must stand with a network that was trained from another. Received: {model}")
-        return models.interpolate(shipped.load(start), shipped.load(model), share)
-    if Path(model).is_file():
-        raise ValueError(f"--blend must stand with a run, which has two generators. Received: --model {model}")
-    folder = _run(model, results).weights
-    ends = [inference.load(folder / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
-    return models.interpolate(*ends, share)
+    ends = inference.ends(chain.network(model, results=results))
+    if len(ends) < 2:
+        raise ValueError(
+            "--blend must stand with a network that was trained from another, or a run, which has two generators. "
+            f"Received: --model {model}"
+        )
+    return models.interpolate(*ends.values(), share)
 
 
 def _run(model, results):

@@ -186,7 +186,7 @@ def grid(
     from srnb.runner import grid as grids
 
     _require_cluster(cluster, extra, dry_run)
-    paths = [path for path in presets.notebooks(folder=folder) if "runs" not in presets.parameters(path)]
+    paths = [path for path in presets.steps(folder=folder) if "runs" not in presets.parameters(path)]
     values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
     variations, own = presets.read_grid(name, folder=folder)
     planned = {
@@ -232,7 +232,7 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
     """Check everything that was asked for and return what `chain.begin` takes, and the run's name."""
     from srnb.runner import chain, presets
 
-    paths = presets.notebooks(names, folder=folder)
+    paths = presets.steps(names, folder=folder)
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
     values = chain.settle(values, paths, results=results)
     comparing = any("runs" in presets.parameters(path) for path in paths)

@@ -3,8 +3,7 @@
 inference    whole photographs up: tiles, self-ensemble, files
 metrics      how far one picture is from another, per image, with the protocol
 scenes       photographs made small, and what each model makes of them
-costs        what a network takes: parameters, multiply-adds, time, memory
-tables       scenes measured: a tidy table, its means, the planes of quality against distortion and against cost
+tables       scenes measured: a tidy table, its means, the perception-distortion plane
 comparison   what is better, worse, or not to be told apart
 certainty    intervals over photographs and seeds, for many questions at once
 ablation     a run and its variants: what they changed, what they measured
@@ -24,7 +23,6 @@ from srnb.evaluation.tables import (
     DEFAULT_METRICS,
     by_image,
     collect,
-    cost_plane,
     evaluate,
     plane,
     summary,
@@ -43,7 +41,6 @@ __all__ = [
     "changes",
     "checked",
     "collect",
-    "cost_plane",
     "differing_crops",
     "evaluate",
     "failing_crops",

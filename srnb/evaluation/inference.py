@@ -48,6 +48,19 @@ def load(path):
     return model
 
 
+def ends(path):
+    """Return name -> network for what `load` takes: the network, and before it the one that its training began from.
+
+    There are two where they can be blended: a run with both stages, or a network that was trained from another that
+    ships.
+    """
+    if str(path) in shipped.names():
+        return {name: shipped.load(name) for name in (shipped.card(str(path))["start"], str(path)) if name}
+    stages = {stage: Path(path) / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
+    stages = {stage: file for stage, file in stages.items() if file.is_file()}
+    return {stage: load(file) for stage, file in stages.items()} or {Path(path).name.partition(".")[0]: load(path)}
+
+
 def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 

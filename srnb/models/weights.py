@@ -72,8 +72,10 @@ def load_weights(model, path):
         model.load_weights(path)
 
 
-def interpolate(a, b, alpha):
+def interpolate(a, b, alpha, *, into=None):
     """Return a new network with (1 - alpha) of the weights of `a` and alpha of those of `b`, 0 <= alpha <= 1.
+
+    into: what an earlier call for `a` and `b` returned, to be changed in place: it is compiled already.
 
     Network interpolation of ESRGAN (Wang et al. 2018, section 3.4): between a PSNR network and the GAN network that was
     fine-tuned from it. At 0 and 1 the weights are equal to the bit. Raises ValueError unless both are the same network;
@@ -97,7 +99,7 @@ def interpolate(a, b, alpha):
             f"with a cosine of {likeness:.2f}",
             stacklevel=2,
         )
-    blend = keras.models.clone_model(a)
+    blend = into or keras.models.clone_model(a)
     for name, variable in variables(blend).items():
         ends = {0: first[name], 1: second[name]}
         variable.assign(ends[alpha] if alpha in ends else (1 - alpha) * first[name] + alpha * second[name])

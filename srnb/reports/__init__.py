@@ -3,7 +3,7 @@
 figures   static figures: strips, curves, planes
 inspector pictures of a scene under a line or side by side, zoomed, blinked, subtracted, as plain HTML
 card      the card of a network that ships, from a finished run
-widgets   controls of the notebooks
+controls  what a notebook asks its reader: controls, and the stills that they leave
 web       a network that enlarges its reader's own pictures in the browser
 embedded  pictures and files inside a page
 charts    the curves of a training as inline SVG

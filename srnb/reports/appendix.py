@@ -91,7 +91,7 @@ def _static(output):
     data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
     if EMPTY.search(data.get("text/html", "")) or any(f'class="{view}"' in data.get("text/html", "") for view in VIEWS):
         return None  # the same pictures stand at the top of the report
-    return output if "data" not in output or data else None
+    return output if any(data.values()) or "data" not in output else None
 
 
 def _embed_pictures(output, section):

@@ -13,14 +13,30 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from IPython.display import HTML
 from PIL import Image
 
 from srnb.data import images
+from srnb.reports import figures
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def inspector(scenes, *, left=None, right=None, notes=None, largest=900):
+def of_scenes(scenes, *, table=None, **options):
+    """Return an inspector of `evaluation.Scene`s, as a notebook shows it, with their values in the tidy `table`.
+
+    options: of `inspector`.
+    """
+    notes = {} if table is None else {scene.image: figures.captions(table, scene.image) for scene in scenes}
+    return show({scene.image: scene.pictures for scene in scenes}, notes=notes, **options)
+
+
+def show(scenes, **options):
+    """Return an inspector as a notebook shows it; arguments are those of `inspector`."""
+    return HTML(inspector(scenes, **options))
+
+
+def inspector(scenes, *, left=None, right=None, notes=None, largest=900, keep=""):
     """Return the HTML of an inspector.
 
     scenes: photograph -> {name -> (H, W, 3) in [0, 1]}; all pictures of a photograph show one scene, LR smaller; every
@@ -29,6 +45,7 @@ def inspector(scenes, *, left=None, right=None, notes=None, largest=900):
     left, right: names shown first, by default bicubic, else the first, and the last but one: of LR, bicubic,
         pretrained, gan, HR, that is bicubic against gan.
     largest: the middle of `largest` pixels is kept of bigger pictures.
+    keep: a word, the same for inspectors that follow each other in one place: view and place are taken over.
     Raises ValueError for fewer than two pictures.
     """
     names = list(next(iter(scenes.values()), {}))
@@ -48,7 +65,8 @@ def inspector(scenes, *, left=None, right=None, notes=None, largest=900):
     )
     key = f"i{uuid.uuid4().hex[:10]}"  # of this inspector alone: a page may hold several, and a notebook be shown twice
     return (
-        f'<div class="inspector" id="{key}" data-left="{html.escape(left)}" data-right="{html.escape(right)}">'
+        f'<div class="inspector" id="{key}" data-left="{html.escape(left)}" data-right="{html.escape(right)}" '
+        f'data-keep="{html.escape(keep)}">'
         f'<style>{_template("inspector.css")}</style><div class="still">{shown}</div>'
         f'<script>(()=>{{const each=document.querySelectorAll("#{key}:not([data-lives])");'
         f'each.forEach((root)=>{{root.dataset.lives="";({_template("inspector.js")})(root)}})}})()</script></div>'

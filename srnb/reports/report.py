@@ -69,7 +69,6 @@ def render(run, *, trial=""):
         scenes=scenes,
         strips=_numbered(read("figures", _saved, run, "strip_"), number),
         plane=_numbered(read("metrics.csv", _plane, table) if compared else (), number),
-        costs=_numbered(read("figures", _saved, run, "cost_"), number),
         failures=_numbered(read("figures", _saved, run, "failure_"), number),
         curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
         ablations=read("variants", article.ablations, run, otherwise=None) if record.get("grid") else None,

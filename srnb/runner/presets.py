@@ -24,6 +24,21 @@ RUNNER = {  # parameters that the runner fills by itself -> how its user says it
 }
 
 
+def steps(names=(), *, folder=NOTEBOOKS):
+    """Return the notebooks of `notebooks` that are steps of a run: those with a parameter `run_folder`.
+
+    Raises ValueError if another is named.
+    """
+    chosen = {path: "run_folder" in parameters(path) for path in notebooks(names, folder=folder)}
+    others = [path.stem for path, is_step in chosen.items() if names and not is_step]
+    if others:
+        raise ValueError(
+            f"a step of a run must have a parameter `run_folder`. Received: {', '.join(others)}, to be opened with "
+            "`srnb lab` or executed by papermill"
+        )
+    return [path for path, is_step in chosen.items() if is_step]
+
+
 def notebooks(names=(), *, folder=NOTEBOOKS):
     """Return the paths of notebooks by number ("02"), stem or file name, in order; all numbered ones without names."""
     known = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
@@ -113,7 +128,7 @@ def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOK
     variation: overrides of a grid instead, which may concern notebooks that do not run.
     """
     chain = {path: parameters(path) for path in paths}
-    others = {path: parameters(path) for path in notebooks(folder=folder) if path not in chain}
+    others = {path: parameters(path) for path in steps(folder=folder) if path not in chain}
     values = check(read(preset, folder=folder), chain=chain, others=others) if preset else {}
     required = {name for cell in chain.values() for name in cell} | values.keys()
     values |= check(dict(overrides), chain=chain, others=others, among=required)

@@ -1,4 +1,4 @@
-"""inspector, widgets: every picture once, the same middle of each, and a browser in which it answers."""
+"""inspector: every picture once, the same middle of each, and a browser in which it answers."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from srnb.evaluation import Scene, tabulate
-from srnb.reports import inspector, widgets
+from srnb.reports import inspector
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -39,7 +39,7 @@ def test_scenes_bring_their_numbers():
     pictures = scene()
     measured = Scene("a", pictures["LR"], pictures["HR"], sr={"gan": pictures["gan"]}, seconds={"gan": 1.0})
     table = tabulate([measured], dataset="x", metrics=["psnr_y"])
-    text = widgets.inspect([measured], table=table).data
+    text = inspector.of_scenes([measured], table=table).data
     assert f'data-name="gan" data-note="PSNR Y {table["value"][0]:.4g} dB"' in text
 
 

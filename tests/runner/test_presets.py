@@ -15,7 +15,7 @@ def folder(tmp_path):
     cells = {
         "01_data": "dataset = 'sample'  # a set = one name",
         "02_train": "run_folder = ''  # where\nsteps = 900\nrate = 1e-3\nblur = False\nname = 'srresnet'",
-        "03_compare": "runs = ''\nmetric = 'psnr'",
+        "03_compare": "run_folder = ''\nruns = ''\nmetric = 'psnr'",
     }
     for name, source in cells.items():
         cell = new_code_cell(source, metadata={"tags": ["parameters"]})
@@ -33,6 +33,12 @@ def test_notebooks_by_number_stem_and_file(folder):
     assert stems == ["01_data", "03_compare"] and len(presets.notebooks(folder=folder)) == 3
     with pytest.raises(ValueError, match=r"one of 01_data, 02_train, 03_compare, or its number\. Received: 04"):
         presets.notebooks(("04",), folder=folder)
+
+
+def test_a_notebook_without_a_run_folder_is_no_step_of_a_run(folder):
+    assert [path.stem for path in presets.steps(folder=folder)] == ["02_train", "03_compare"]
+    with pytest.raises(ValueError, match=r"must have a parameter `run_folder`\. Received: 01_data, to be opened with"):
+        presets.steps(("01", "02"), folder=folder)
 
 
 def test_parameters_are_read_though_their_comments_hold_equals_signs(folder):
@@ -165,7 +171,7 @@ PAPERS = {
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_presets_of_papers_have_their_networks(name):
-    paths = presets.notebooks()
+    paths = presets.steps()
     cells = chain.effective(paths, presets.resolve(paths, preset=name))
     first, second = cells["02_pretrain"], cells["03_gan"]
     counts = []

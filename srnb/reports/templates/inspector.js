@@ -14,6 +14,7 @@
   const state = { scene: 0, mode: "slider", shown: [first, second, ...others].slice(0, 4), split: 0.5,
     difference: false, blink: false, zoom: 0, x: 0, y: 0, moved: false };
 
+  const places = (window.inspectors ??= {}), before = root.dataset.keep && places[root.dataset.keep];
   root.querySelector(".still").hidden = true;
   const thumbs = make("div", root, { className: "thumbs" });
   const bar = make("div", root, { className: "bar" });
@@ -171,6 +172,8 @@
     if (marks[1]) marks[1].setAttribute("aria-pressed", state.difference);
     chosen.forEach((button, index) => button.setAttribute("aria-pressed", index === state.scene));
     root.dataset.state = JSON.stringify({ ...state, zoom: zoom() });
+    const { mode, split, difference, zoom: zoomed, x, y, moved } = state;
+    if (root.dataset.keep) places[root.dataset.keep] = { mode, split, difference, zoom: zoomed, x, y, moved };
     clearTimeout(later);
     later = setTimeout(measure, 120);
   }
@@ -272,5 +275,5 @@
     draw();
   });
   root.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "b") blinking(false); });
-  go(0).then(() => new ResizeObserver(() => draw()).observe(root));
+  go(0).then(() => { Object.assign(state, before || {}); new ResizeObserver(() => draw()).observe(root); });
 }

@@ -3,6 +3,7 @@
 import re
 
 import browser
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,6 @@ from skimage import data
 from srnb import models, runs
 from srnb.cli import main
 from srnb.evaluation import inference
-from srnb.models import shipped
 from srnb.reports import report
 from srnb.reports.web import choices, page
 
@@ -23,11 +23,18 @@ SAVE = "document.querySelector('.try .save')"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run whose generators are trained: with random weights, more values lie on the edge between two levels."""
+    """A run with two generators that are one network, unlike any fresh one."""
     run = runs.Run(tmp_path_factory.mktemp("results") / "mine <b>")
-    run.update(generator=shipped.card("compact")["spec"], backend="tensorflow", notebooks={})
-    for stage, name in (("pretrained", "compact"), ("gan", "compact-gan")):
-        models.save_weights(shipped.load(name), run.folder / "weights" / f"{stage}.weights.h5")
+    spec = models.resolve("srresnet", blocks=2, width=16, skip="bilinear")
+    run.update(generator=spec, backend="tensorflow", notebooks={})
+    keras.utils.set_random_seed(0)  # how many values are rounded to the other side depends on the weights
+    random = np.random.default_rng(0)
+    for stage in ("pretrained", "gan"):
+        model = models.build(spec)
+        for variable in model.variables:
+            if "variance" not in variable.path:
+                variable.assign(variable.numpy() + random.normal(0, 0.02, variable.shape))
+        models.save_weights(model, run.folder / "weights" / f"{stage}.weights.h5")
     return run
 
 
@@ -118,9 +125,8 @@ def test_transparency_is_kept(tab, run, tmp_path):
     wanted = expected(inference.load(run.folder), path, tmp_path)
     assert abs(result[..., 3].astype(int) - wanted[..., 3]).max() <= 1
     compare(result[300:, 240:], wanted[300:, 240:])  # where nothing is transparent near by
-    seen = wanted[..., 3] > 128  # a canvas rounds colour times alpha: a level in LR, of which a GAN makes more
-    difference = abs(result.astype(int) - wanted)[seen]
-    assert difference.mean() < 0.5 and np.quantile(difference, 0.99) <= 4
+    seen = wanted[..., 3] > 128  # a canvas rounds colour times alpha
+    assert abs(result.astype(int) - wanted)[seen].max() <= 6
 
 
 def test_exif_orientation_is_applied(tab, run, tmp_path):

@@ -1,0 +1,6 @@
+"""Controls of the notebooks. Each asks Python while someone watches, and leaves its still where no kernel answers.
+
+still     what a control leaves behind, and the control in its place
+pointer   a photograph to click on
+trial     a photograph of one's own, enlarged
+"""

@@ -1,0 +1,126 @@
+"""controls: their stills stand alone, and each answers what is asked of it; a browser sees them in tests/lab."""
+
+import re
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from srnb import progress
+from srnb.data import images
+from srnb.reports.controls import pointer, still, trial
+
+
+def every(widget, kind=None, **traits):
+    """Return the widgets within one that are of a kind and have these traits."""
+    inside = [found for child in getattr(widget, "children", ()) for found in every(child, kind, **traits)]
+    own = type(widget).__name__ == kind and all(getattr(widget, name) == value for name, value in traits.items())
+    return [widget, *inside] if own else inside
+
+
+def one(widget, kind, **traits):
+    (found,) = every(widget, kind, **traits)
+    return found
+
+
+def shown(output):
+    """Return the HTML that an Output widget shows."""
+    return "".join(each["data"]["text/html"] for each in output.outputs)
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    picture = np.random.default_rng(0).random((70, 90, 3), "float32")
+    images.write(tmp_path / "photo.png", picture)
+    return tmp_path / "photo.png"
+
+
+def test_a_control_only_where_someone_watches(monkeypatch):
+    import ipywidgets
+
+    made, outputs = [], []
+    build = lambda: made.append(ipywidgets.HTML("alive")) or made[0]
+    monkeypatch.setattr(still, "display", lambda output, raw=False: outputs.append(output))
+    still.show("<p>still</p>", build)
+    assert len(outputs) == 1 and not made
+    monkeypatch.setattr(progress, "is_watched", lambda: True)
+    still.show("<p>still</p>", build)
+    assert "<p>still</p>" in outputs[1].data
+    assert "application/vnd.jupyter.widget-view+json" in outputs[2] and outputs[2]["text/plain"] == ""
+    assert still.ALIVE in made[0]._dom_classes
+
+
+def test_names_and_notes_of_a_row_are_text():
+    row = still.row({"<b>": np.zeros((4, 4, 3), "float32")}, notes={"<b>": "a & b\nc"})
+    assert "<b>" not in row and "a &amp; b<br>c" in row and row.count("data:image/webp") == 1
+
+
+@pytest.mark.parametrize(
+    ("centre", "side", "expected"),
+    [
+        ((50, 40), 20, (30, 50, 40, 60)),
+        ((0, 0), 20, (0, 20, 0, 20)),
+        ((99, 79), 20, (60, 80, 80, 100)),
+        ((50, 40), 90, (0, 80, 5, 95)),
+    ],
+)
+def test_a_square_lies_in_the_picture(centre, side, expected):
+    rows, columns = pointer.square(80, 100, centre, side)
+    assert (rows.start, rows.stop, columns.start, columns.stop) == expected
+
+
+def test_a_pointer_cuts_what_its_square_shows():
+    picture = np.random.default_rng(0).random((600, 900, 3), "float32")
+    place = pointer.Pointer(picture, 100)
+    assert (place.width, place.height, place.centre) == (900, 600, (450, 300))
+    assert np.array_equal(place.cut(picture), picture[250:350, 400:500])
+    place.centre = (0, 600)
+    assert np.array_equal(place.cut(picture), picture[500:, :100])
+
+
+def test_a_photograph_is_enlarged_by_blends_and_networks(photograph, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = trial.Trial([photograph], {name: name for name in ("compact-gan", "compact-photo", "compact")}, side=24)
+    control = trial.control(made, "compact-gan", 1.0)
+    looked, said = one(control, "Output"), one(control, "HTML")
+    assert 'data-name="compact-gan"' in shown(looked) and "download" in said.value
+    blend, network = one(control, "FloatSlider"), one(control, "Dropdown", description="network")
+    blend.value = 0.5
+    assert 'data-name="50% compact-gan"' in shown(looked) and 'data-name="compact-gan"' not in shown(looked)
+    half = made.enlarge("compact-gan", 0.5, made.read[1][:24, :24])
+    ends = [made.enlarge("compact-gan", share, made.read[1][:24, :24]) for share in (0.0, 1.0)]
+    assert min(np.abs(half - end).mean() for end in ends) > 1e-4
+    network.value = "compact"
+    assert {'data-name="50% compact-gan"', 'data-name="compact"'} <= set(re.findall('data-name="[^"]*"', shown(looked)))
+    assert blend.disabled, "compact was trained from nothing else"
+    one(control, "Pointer").centre = (12, 12)
+    assert "compact-gan" not in shown(looked), "what was seen elsewhere cannot be compared"
+    one(control, "Button").click()
+    assert images.read(tmp_path / "photo_x4.png").shape == (280, 360, 3)
+    assert '<a href="photo_x4.png" download>' in shown(looked)
+
+
+def test_what_cannot_be_read_is_said(photograph):
+    made = trial.Trial([photograph], {"compact": "compact"}, side=24)
+    control = trial.control(made, "compact", 1.0)
+    upload, said = one(control, "FileUpload"), one(control, "HTML")
+    file = {"type": "image/png", "size": 5, "last_modified": datetime.now(UTC)}
+    upload.value = ({"name": "no.png", "content": memoryview(b"hello"), **file},)
+    assert "not an image of a known format" in said.value
+    upload.value = ({"name": "../mine.png", "content": memoryview(photograph.read_bytes()), **file},)
+    assert one(control, "Dropdown", description="photo").value == "mine.png" and "download" in said.value
+
+
+def test_known_networks_are_those_that_ship_and_trained_runs(tmp_path):
+    from srnb import models, runs
+
+    known = trial.known(tmp_path)
+    assert {"compact", "compact-gan", "compact-photo"} <= known.keys()
+    untrained, trained = runs.Run(tmp_path / "untrained"), runs.Run(tmp_path / "trained")
+    network = models.build("srresnet", blocks=1, width=4)
+    models.save_weights(network, trained.weights / "pretrained.weights.h5")
+    for run in (untrained, trained):
+        run.update(generator=models.resolve("srresnet", blocks=1, width=4))
+    assert trial.known(tmp_path).keys() - known.keys() == {"trained"}
+    made = trial.Trial([], trial.known(tmp_path), side=8)
+    assert list(made.ends("trained")) == ["pretrained"] and made.label("trained", 1.0) == "trained pretrained"
