@@ -219,16 +219,19 @@ def intervals(differences, gains, *, title=""):
     size = 2.9 * len(metrics) + 1, 0.9 + 0.26 * len(models)
     figure, axes = new(*size, columns=len(metrics), sharey=True, squeeze=False)
     figure.suptitle(title, fontsize=10)
+    lines = {model: number for number, model in enumerate(models)}
     for axis, metric in zip(axes[0], metrics, strict=True):
         axis.axvline(0, color=INK, linewidth=0.8)
         dots = gains[gains["metric"] == metric]
         for row in differences[differences["metric"] == metric].itertuples():
-            axis.plot([row.low, row.high], [row.model] * 2, color=colours[row.verdict], linewidth=2.5, zorder=3)
-            axis.scatter(row.difference, row.model, s=26, color=colours[row.verdict], zorder=4)
+            line = lines[row.model]
+            axis.plot([row.low, row.high], [line] * 2, color=colours[row.verdict], linewidth=2.5, zorder=3)
+            axis.scatter(row.difference, line, s=26, color=colours[row.verdict], zorder=4)
             values = dots.loc[dots["model"] == row.model, "difference"]
-            axis.scatter(values, [row.model] * len(values), s=7, color=INK, zorder=5)
+            axis.scatter(values, [line] * len(values), s=7, color=INK, zorder=5)
         axis.set_title(label(metric), fontsize=9)
         axis.tick_params(labelsize=8)
+    axes[0, 0].set_yticks(range(len(models)), models, parse_math=False)
     axes[0, 0].invert_yaxis()
     counts = ", ".join(f"{count} {verdict}" for verdict, count in differences["verdict"].value_counts().items())
     return figure.described(

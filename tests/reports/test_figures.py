@@ -44,10 +44,14 @@ def test_a_strip_shows_the_same_place_at_every_scale(shown):
     assert crops[1].get_xlabel() == "25 dB\n0.4"
 
 
-def test_names_with_dollar_signs_are_no_formulas(shown):
+def test_names_with_dollar_signs_are_no_formulas(shown, table):
     name = "$\\frac$"
+    table = table.replace({"model": {"gan": name}})
+    points = evaluation.plane(table, dataset="set")
     frame = pd.DataFrame({"file": [name], "split": name, "entropy": 5.0, "gradient": 40.0})
     drawn = [figures.strip({name: shown["HR"], "HR": shown["HR"]}, title=name), figures.gallery({name: shown["HR"]})]
+    drawn += [figures.intervals(evaluation.intervals(table), evaluation.gains(table), title=name)]
+    drawn += [figures.scatter(table, ["psnr_y"]), figures.perception_distortion(points, line=["pretrained", name])]
     for figure in [*drawn, figures.content(frame)]:
         assert name in [text.get_text() for text in figure.findobj(Text)]
         FigureCanvasAgg(figure).draw()
