@@ -86,9 +86,18 @@ def stages_of(run):
     return stages(run.folder, run.read()["grid"]["variations"])
 
 
+def submitted(run):
+    """Return the jobs that were submitted for a run, oldest first: `12_3` is task 3 of job 12.
+
+    They stand in a file of their own: a job may begin before its id is written, and run.json is then its to write.
+    """
+    path = run.folder / "jobs.txt"
+    return path.read_text("utf-8").split() if path.is_file() else []
+
+
 def queued(begun):
     """Return folder -> what Slurm says of the job that waits for a run or runs it, for those that have one."""
-    jobs = {job: run.folder for run in begun for job in run.read().get("jobs", [])}
+    jobs = {job: run.folder for run in begun for job in submitted(run)}
     return {jobs[job]: said for job, said in reversed((slurm.queue(list(jobs)) or {}).items())}
 
 
@@ -133,8 +142,8 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
             continue
         job = slurm.submit(text, after=after)
         for task, folder in enumerate(chosen):
-            run = every[folder]
-            run.update(jobs=[*run.read().get("jobs", []), f"{job}_{task}"])
+            with open(folder / "jobs.txt", "a", encoding="utf-8") as file:
+                file.write(f"{job}_{task}\n")
         where = chosen[0] if len(chosen) == 1 else chosen[0].parent / "RUN"
         echo(f"job {job} · {', '.join(folder.name for folder in chosen)} · log: {where / 'slurm.log'}")
         after = [job]

@@ -120,7 +120,7 @@ def test_a_grid_its_gpus_and_a_second_submission(slurmed, place):
 
 def warn(run):
     """Warn a job as Slurm does near its time limit: the signal goes to the script."""
-    subprocess.run(["scancel", "--batch", "--signal=USR1", run.read()["jobs"][-1]], check=True)
+    subprocess.run(["scancel", "--batch", "--signal=USR1", jobs.submitted(run)[-1]], check=True)
 
 
 @needs_slurm
@@ -209,7 +209,7 @@ def test_preempted(slurmed, place):
 @needs_slurm
 def test_cancelled_and_submitted_again(slurmed, place):
     run = begun(place, "ended")
-    subprocess.run(["scancel", run.read()["jobs"][-1]], check=True)
+    subprocess.run(["scancel", jobs.submitted(run)[-1]], check=True)
     toy.until(lambda: not jobs.queued([run]))
     assert run.read()["status"] == "interrupted" and lock.holder(run) is None
     (place / "go").touch()
@@ -241,7 +241,15 @@ def test_what_fails_is_not_requeued(slurmed, place):
 def test_what_waits_says_why(slurmed, place):
     toy.srnb(place, "run", "01", "--run", "later", "--cluster", "slurm", "-o", "begin=now+1hour")
     assert "queued (BeginTime)" in toy.srnb(place, "runs")
-    subprocess.run(["scancel", toy.run_of(place, "later").read()["jobs"][-1]], check=True)
+    run = toy.run_of(place, "later")
+    record = (run.folder / "run.json").read_bytes()
+    for _ in range(2):
+        subprocess.run(["scancel", jobs.submitted(run)[-1]], check=True)
+        toy.until(lambda: not jobs.queued([run]))
+        assert (run.folder / "run.json").read_bytes() == record  # that a job which begins at once may write itself
+        toy.srnb(place, "run", "--resume", str(run.folder), "--cluster", "slurm", "-o", "begin=now+1hour")
+    subprocess.run(["scancel", jobs.submitted(run)[-1]], check=True)
+    assert len(jobs.submitted(run)) == 3
 
 
 def test_a_warning_before_there_is_a_kernel_reaches_it(place, monkeypatch):
