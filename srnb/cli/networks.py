@@ -30,7 +30,11 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 @click.option(
     "--tile", type=click.IntRange(16), help="Side of a tile in PHOTO's pixels.  [default: what free memory allows]"
 )
-@click.option("--ensemble", is_flag=True, help="Mean over eight flips and turns: a little truer, eight times slower.")
+@click.option(
+    "--ensemble",
+    is_flag=True,
+    help="Average over eight flips and rotations: slightly more accurate, eight times slower.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
@@ -42,22 +46,22 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
     "--blend",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Walk between two networks: 0 is the one nearest to the truth, 1 the GAN that was trained from it.",
+    help="Blend two networks: 0 is the pretrained one, closest to the original; 1 is the GAN trained from it.",
 )
 @results_option
 @backend_option
 @plainly
 def upscale(photos, model, out, tile, ensemble, precision, blend, results, backend):
-    """Enlarge each PHOTO, a file or a folder of them, to DIR/PHOTO_x4.png (or what the model's scale is).
+    """Enlarge each PHOTO, a file or a folder of files, to DIR/PHOTO_x4.png (the number is the model's scale).
 
-    Large photographs go through the network in tiles, in memory for one row of them; a network with attention takes
-    what fits whole, and says how much that is. Transparency, grey and 16 bits are kept. What cannot be done is named at
-    the end; the others are done all the same.
+    Large photographs pass through the network in tiles, one row of tiles in memory at a time; a network with attention
+    takes a photograph whole, and says how large it may be. Transparency, grey and 16 bits are kept. Files that fail are
+    listed at the end; the others are done all the same.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
     srnb upscale holiday/*.jpg --model sample --out large                  with that of a run
-    srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invention
+    srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invented texture
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from srnb import models
@@ -85,7 +89,7 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 @click.option("--sets", default="sample", show_default=True, help="Comma separated: sample, Set5, …, or folders.")
 @click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
 @click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
-@click.option("--reference", default="bicubic", show_default=True, help="The model that the others are held against.")
+@click.option("--reference", default="bicubic", show_default=True, help="The model that the others are compared with.")
 @click.option(
     "--degradation",
     metavar="NAME",
@@ -95,10 +99,10 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     "--degradation-seed",
     default=0,
     show_default=True,
-    help="Draws a random degradation, for each photograph by its place in the list.",
+    help="Seed of a random degradation; that of a photograph also depends on its place in the list.",
 )
-@click.option("--grey", default="luma", show_default=True, help="What a grey file counts as: luma (MATLAB) or rgb.")
-@click.option("--ensemble", is_flag=True, help="Measure the mean over eight flips and turns.")
+@click.option("--grey", default="luma", show_default=True, help="How a grey file is read: as luma (MATLAB) or as rgb.")
+@click.option("--ensemble", is_flag=True, help="Measure the average over eight flips and rotations.")
 @click.option(
     "--out",
     metavar="FILE",
@@ -113,9 +117,9 @@ def evaluate(
 ):
     """Measure models against bicubic on whole sets.
 
-    Of `sample` and of no other set it takes the held-out part. Photographs that a run was trained on are refused, also
-    under other names, recompressed, resized or mirrored. Published values of the same sets are shown beside the
-    means where there are any.
+    Only the held-out part of `sample` is measured; other sets are taken whole. Photographs that a run was trained on
+    are refused, even if they were renamed, recompressed, resized or mirrored. Where there are published values for a
+    set, they are shown beside the means.
 
     \b
     srnb evaluate --model sample --sets Set5,Set14
@@ -177,7 +181,9 @@ def evaluate(
     published = evaluation.checked(published, table)
     if len(published) and degradation in (None, "bicubic"):
         shown = evaluation.marked(published).droplevel("protocol").to_string()
-        click.echo(f"\nPublished, in parentheses what is measured otherwise and not comparable\n{shown}")
+        click.echo(
+            f"\nPublished values; those in parentheses were measured differently and cannot be compared\n{shown}"
+        )
     if out:
         click.echo(f"\n{len(table)} rows, each with its protocol: {out}")
 
@@ -219,10 +225,10 @@ def export(model, form, out, results):
 @results_option
 @plainly
 def demo(names, out, title, results):
-    """Write DIR/index.html, in which anyone enlarges pictures in the browser: no server, no upload, one file.
+    """Write DIR/index.html, a page where anyone can enlarge pictures in the browser: one file, no server, no upload.
 
-    MODEL is a network that ships or a run; without any, all that ship. Between the two generators of a run, or a
-    network and the one that it was trained from, the reader walks with a slider.
+    MODEL is a network that ships or a run; the default is all networks that ship. A slider blends the two generators
+    of a run, or a network and the one it was trained from.
 
     \b
     srnb demo --out site
@@ -300,7 +306,7 @@ def _targets(photos, out, scale, failures):
     for photo in photos:
         try:
             photographs = images.find(photo) if photo.is_dir() else [photo]
-        except FileNotFoundError as error:
+        except (ValueError, OSError) as error:
             failures.append(sentence(error))
             continue
         for file in photographs:

@@ -20,23 +20,23 @@ parameter_option = click.option(
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="Set one parameter, after the preset; as often as needed.",
+    help="Override one parameter of the preset; may be repeated.",
 )
 seeds_option = click.option(
     "--seeds",
     type=click.IntRange(1),
     metavar="NUMBER",
-    help="Run everything with so many seeds: NAME, NAME-seed1, NAME-seed2.  [default: `seeds` of the grid, else 1]",
+    help="Run everything with this many seeds: NAME, NAME-seed1, NAME-seed2.  [default: `seeds` of the grid, else 1]",
 )
 timeout_option = click.option(
-    "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Let no cell take longer.  [default: no limit]"
+    "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Time limit of each cell.  [default: none]"
 )
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Grid runs side by side, each with its share of the cores and a GPU of its own if there are any.",
+    help="Grid runs at a time, each with its share of the cores and, if there are any, a GPU of its own.",
 )
 cluster_option = click.option(
     "--cluster",
@@ -64,7 +64,9 @@ folder_option = click.option(
 @parameter_option
 @click.option("--run", "name", metavar="NAME", help="Name of the new run's folder.  [default: the preset's name]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that failed or was interrupted.")
-@click.option("--take-over", is_flag=True, help="With --resume: the process on another host that was at it is gone.")
+@click.option(
+    "--take-over", is_flag=True, help="With --resume: the process on another host that was working on it is gone."
+)
 @backend_option
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
 @click.option("--no-grid", is_flag=True, help="Run no variations; with --resume, stop before them.")
@@ -106,9 +108,9 @@ def run(
     which cell and why, and --resume goes on from that notebook.
 
     A grid (notebooks/presets/grids/NAME.yaml) holds variations of the run, each with some parameters changed. They run
-    before the notebook that compares, each in a folder of its own: results/NAME-VARIATION. What comes before the first
-    notebook that a variation concerns is taken from the main run. With --seeds 3, the run and its variations are made
-    three times, from the same photographs and with seeds that they share.
+    before the notebook that compares them, each in a folder of its own: results/NAME-VARIATION. A variation starts at
+    the first notebook that it affects and takes everything before that from the main run. With --seeds 3, the run and
+    each variation are made three times, on the same photographs and with the same three seeds.
 
     \b
     srnb run --preset sample -p gan_steps 400 -p pixel_loss mse
@@ -168,8 +170,9 @@ def grid(
 ):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
 
-    The same command again skips what is done and goes on with what is not: queue it over night, look in the morning,
-    call it again. The file maps names to parameters; `common` holds for all of them, `seeds` is how often each is made:
+    The same command again skips what is done and goes on with the rest: queue it overnight, look in the morning, call
+    it again. The file maps names to parameters; those in `common` hold for all of them, and `seeds` says with how many
+    seeds each is run:
 
     \b
     common: {steps: 2000}
@@ -276,7 +279,7 @@ def _require_same(run, preset, overrides, backend):
 @main.command()
 @click.argument("name", metavar="RUN")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead, for a README.")
-@click.option("--try", "trial", is_flag=True, help="Let its readers enlarge pictures of their own, in the page.")
+@click.option("--try", "trial", is_flag=True, help="Let readers enlarge pictures of their own in the page.")
 @results_option
 @plainly
 def report(name, markdown, trial, results):
@@ -294,7 +297,7 @@ def report(name, markdown, trial, results):
 
 @main.command()
 @click.option(
-    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Its folder."
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
 )
 @results_option
 @plainly
@@ -306,13 +309,13 @@ def site(out, results):
 
 
 @main.command()
-@click.option("--watch", is_flag=True, help="Show them anew every few seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds, until Ctrl-C.")
 @results_option
 @plainly
 def runs(watch, results):
     """Show all runs side by side, and rebuild results/runs.csv and results/index.html.
 
-    A run is queued (and why), running (notebook, step, time left), done, or what ended it: failed, interrupted.
+    Each is queued (with the reason), running (with notebook, step and time left), done, failed or interrupted.
     """
     from srnb import runs as known
 
@@ -334,8 +337,8 @@ def runs(watch, results):
 def lab(give_back, backend, arguments):
     """Open JupyterLab on copies of the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`.
 
-    The copies are in lab/ of the checkout, and what you change there is yours: a notebook that is newer takes the
-    place of a copy only as long as you have not edited it. To send an improvement back, `srnb lab --give-back 02`
+    The copies are in lab/ of the checkout, and what you change there is yours: a newer notebook replaces a copy only if
+    you have not edited it. To send an improvement back, `srnb lab --give-back 02`
     writes your copy into notebooks/, where git sees it.
     """
     from srnb.runner import copies
@@ -364,7 +367,7 @@ def _failing(run):
     except (kernel.Failure, KeyboardInterrupt) as error:
         interrupted = isinstance(error, KeyboardInterrupt) or error.record["kind"] == "Interrupted"
         click.echo(f"Error: {error or 'interrupted'}", err=True)
-        click.echo(f"What there is so far: {run.folder}. Go on with: srnb run --resume {run.folder}", err=True)
+        click.echo(f"Results so far: {run.folder}. To go on: srnb run --resume {run.folder}", err=True)
         sys.exit(130 if interrupted else 1)
 
 

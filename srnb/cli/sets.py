@@ -9,7 +9,7 @@ from srnb.cli.command import Group, main, plainly, results_option
 
 @main.group(cls=Group)
 def data():
-    """Sets of photographs: what there is, fetching, checking, adding a folder of one's own; what is cached."""
+    """Sets of photographs: list, fetch and check them, add a folder of your own; show and clean the cache."""
 
 
 @data.command("list")
@@ -28,7 +28,7 @@ def list_sets():
 @click.option("--scale", "scales", type=int, multiple=True, help="Fetch published LR for this scale too (DIV2K).")
 @plainly
 def fetch(name, scales):
-    """Download a set into data/NAME; goes on where a download broke off."""
+    """Download a set into data/NAME; a download that broke off is resumed."""
     from srnb.data import datasets
 
     shown = {}
@@ -60,7 +60,7 @@ def check(name):
 @click.argument("folder")
 @plainly
 def add(name, folder):
-    """Call the photographs in FOLDER by NAME from now on."""
+    """Let NAME stand for the photographs in FOLDER from now on."""
     from srnb.data import datasets
 
     datasets.add(name, folder)
@@ -71,7 +71,7 @@ def add(name, folder):
 @results_option
 @plainly
 def cache(results):
-    """Show what is cached: decoded photographs by set, which runs use them, feature networks; how large it is."""
+    """Show what is cached and how large it is: decoded photographs with the runs that use them, feature networks."""
     from srnb import files
     from srnb.data import shards
 
@@ -100,16 +100,20 @@ def cache(results):
     default=1,
     show_default=True,
     metavar="DAYS",
-    help="Keep what was asked for since; 0 only while nothing is being prepared.",
+    help="Keep what was used within this many days; 0 is safe only while nothing is being prepared.",
 )
-@click.option("--finished", is_flag=True, help="Also what only finished runs use; they keep weights, numbers, report.")
+@click.option(
+    "--finished",
+    is_flag=True,
+    help="Also remove what only finished runs use; these keep their weights, numbers and report.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @results_option
 @plainly
 def clean(days, finished, yes, results):
-    """Remove decoded photographs that no run under --results uses and nobody asked for within DAYS.
+    """Remove decoded photographs that no run under --results uses and nobody has used within DAYS.
 
-    What is to be removed is shown first. All of it is made again from the photographs by notebook 1.
+    They are listed first. Notebook 1 makes all of them again from the photographs.
     """
     from srnb.data import shards
 

@@ -66,7 +66,7 @@ def models(markdown, results):
 def ship(run, name, stage, summary, blend, start, sources, results):
     """Make the generator of a finished RUN one of the networks that ship: srnb/weights/NAME.
 
-    Written are weights, spec, metrics, thinned log, a picture and a page. Notebook 4 must have measured the run.
+    This writes weights, spec, metrics, a thinned log, a picture and a page. Notebook 4 must have measured the run.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from srnb.models import shipped
