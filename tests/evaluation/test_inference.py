@@ -277,10 +277,12 @@ def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
     photo("RGB").save(photos / "good.png")
     photo("L").save(photos / "good.jpg")
     (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "lost.png").symlink_to("nowhere")
     command = ["upscale", str(photos), str(tmp_path / "none.png"), "--model", str(run), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, command)
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "links")])
     assert result.exit_code == 1
-    assert "3 not done" in result.output and "Traceback" not in result.output
+    assert "4 not done" in result.output and "Traceback" not in result.output and "lost.png" in result.output
     assert "broken.png" in result.output and "none.png" in result.output and "another photo" in result.output
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good_x2.png"]
     result = CliRunner().invoke(main, [*command[:1], str(photos / "good.jpg"), *command[3:]])
