@@ -13,7 +13,8 @@ def variants(run, names=()):
     """Return the runs to compare, label -> run, and those that cannot be, label -> why.
 
     `run` comes first. Without `names`, of folders beside it, its variants are the runs beside it whose record names it
-    as their base. Evidence is only a finished run with numbers of the same held-out photographs.
+    as their base. Evidence is only a finished run with numbers of the same held-out photographs, whose variant shares a
+    seed with `run`.
     """
     if names:
         beside = [runs.Run(run.folder.parent / name) for name in names if name != run.name]
@@ -26,6 +27,10 @@ def variants(run, names=()):
             left_out[label] = reason
         else:
             compared[label] = other
+    (_, own), *others = replicas(compared).items()
+    for label in [label for _, seeds in others if not seeds.keys() & own for label in seeds.values()]:
+        seed = compared.pop(label).read().get("seed") or 0
+        left_out[label] = f"its seed is {seed}, those of {run.name} are {', '.join(map(str, own))}"
     return compared, left_out
 
 
@@ -37,7 +42,7 @@ def replicas(compared):
     found, first = {}, next(iter(compared))
     for label, run in compared.items():
         seed = run.read().get("seed") or 0
-        variant = first if label == f"seed{seed}" else label.removesuffix(f"-seed{seed}")
+        variant = first if label in (first, f"seed{seed}") else label.removesuffix(f"-seed{seed}")
         found.setdefault(variant, {}).setdefault(seed, label)
     return found
 

@@ -194,17 +194,28 @@ def limits(record, table, differences, log):
 
 
 def ablations(run):
-    """Return headings and rows of the run and its variants, differences from itself; None where none is finished."""
+    """Return headings and rows of the run and its variants, differences from itself; None where none is finished.
+
+    The seeds of a variant are one row.
+    """
     compared, left_out = evaluation.variants(run)
     if len(compared) < 2:
         return None
+    (_, own), *others = evaluation.replicas(compared).items()
+    changed = {run.name: "the run itself"}
+    for variant, seeds in others:
+        shared = next(seed for seed in seeds if seed in own)  # so that the seed is not among the changes
+        pair = {run.name: compared[own[shared]], variant: compared[seeds[shared]]}
+        changed[variant] = evaluation.changes(pair).loc[variant, "changed"]
+    counts = {variant: len(seeds) for variant, seeds in ((run.name, own), *others)}
     shown = [
         metric for metric in FIRST[:2] if all(metric in set(each.metrics()["metric"]) for each in compared.values())
     ]
-    table, changes = evaluation.finals(evaluation.measured(compared, metrics=shown)), evaluation.changes(compared)
+    table = evaluation.finals(evaluation.measured(compared, metrics=shown))
     rows = _rows(evaluation.summary(table, by=("model",)), shown, evaluation.intervals(table, reference=run.name))
     for row in rows:
-        row["changed"] = "the run itself" if row["model"] == run.name else changes.loc[row["model"], "changed"]
+        count = counts[row["model"]]
+        row["changed"] = changed[row["model"]] + (f"; mean of {count} seeds" if count > 1 else "")
     left = [f"{label}: {reason}" for label, reason in left_out.items()]
     return {"headings": [heading(metric) for metric in shown], "rows": rows, "left_out": left}
 

@@ -126,3 +126,26 @@ def test_seeds_of_a_variant_are_one_row_and_their_spread_stands_beside_the_diffe
     assert spread["elsewhere"] == "18.500, -1.000 from sample, one seed"
     seeds = evaluation.intervals(rows, reference="sample").set_index(["metric", "model"])["seeds"]
     assert seeds["psnr_y", "mse"] == 3 and seeds["psnr_y", "elsewhere"] == 1
+
+
+def test_a_variant_of_foreign_seeds_only_is_left_out_with_the_reason(base):
+    """Its differences would be those of the seed as well."""
+    results = base.folder.parent
+    finished(results / "sample-wide-seed1", 19.0, base="sample", seed=1)
+    compared, left_out = evaluation.variants(base)
+    assert set(compared) == {"sample", "mse", "elsewhere"}
+    assert left_out == {"wide-seed1": "its seed is 1, those of sample are 0"}
+    finished(results / "sample-seed1", 18.5, base="sample", seed=1)
+    compared, left_out = evaluation.variants(base)
+    assert evaluation.replicas(compared)["wide"] == {1: "wide-seed1"} and left_out == {}
+
+
+def test_a_run_may_itself_be_called_like_a_seed(tmp_path):
+    run = finished(tmp_path / "x-seed1", 18.0, seed=1, values={})
+    finished(tmp_path / "x-seed1-mse", 19.0, base="x-seed1", seed=1, values={})
+    compared, _ = evaluation.variants(run)
+    assert evaluation.replicas(compared) == {"x-seed1": {1: "x-seed1"}, "mse": {1: "mse"}}
+    assert set(evaluation.stages(evaluation.measured(compared, metrics=METRICS), reference="x-seed1")) == {
+        "pretrained",
+        "gan",
+    }
