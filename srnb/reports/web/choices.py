@@ -28,14 +28,18 @@ def shipped_names():
 
 
 def of_shipped(names=None):
-    """Return the entries of networks that ship, by default all: what was trained from another of them has it as an end.
+    """Return the entries of networks that ship, by default all, those for real pictures first.
+
+    What was trained from another of them has it as an end.
 
     Raises ValueError for a name that does not ship.
     """
-    names = shipped_names() if names is None else list(names)
+    chosen = shipped_names() if names is None else names
     from srnb.models import shipped
 
-    cards, networks, entries = {name: shipped.card(name) for name in names}, {}, []
+    cards, networks, entries = {name: shipped.card(name) for name in chosen}, {}, []
+    if names is None:  # LR made by bicubic is too clean to be anyone's own
+        cards = dict(sorted(cards.items(), key=lambda item: item[1]["degradation"]["name"] == "bicubic"))
     for name, card in cards.items():
         start = card.get("start") if card.get("start") in cards else None
         for end in filter(None, (start, name)):

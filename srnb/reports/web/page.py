@@ -20,17 +20,19 @@ def section(entries, *, lead, heading="", largest=None):
     """Return the HTML in which readers try networks: `entries` as of `choices`, the first is chosen.
 
     An entry with two ends gets a slider between them. Raises ValueError, with the reason, where a network cannot run in
-    a page, or where all of them take more than `largest` bytes of it.
+    a page, or where the first takes more than `largest` bytes of it; of the others those are left out that would.
     """
     packed, described = {}, []  # packed: weights -> id; networks that share an end share its bytes
     for entry in entries:
         description, weights = _encoded(entry)
+        size = sum(map(len, {*packed, *weights}))
+        if largest and size > largest:
+            if described:
+                continue
+            raise ValueError(f"the weights would take {size / 1e6:.1f} MB of the page, {largest / 1e6:.1f} MB at most")
         ids = [packed.setdefault(end, f"try-weights-{len(packed)}") for end in weights]
         ends = [{"name": name, "weights": id} for name, id in zip(entry["ends"], ids, strict=True)]
         described.append({**description, "title": entry["title"], "note": entry["note"], "ends": ends})
-    size = sum(map(len, packed))
-    if largest and size > largest:
-        raise ValueError(f"the weights would take {size / 1e6:.1f} MB of the page, {largest / 1e6:.1f} MB at most")
     sources = {id: (FOLDER / name).read_text("utf-8") for id, name in SOURCES.items()}
     kernels = {f"try-{Path(name).stem}": _packed((FOLDER / name).read_bytes()) for name in kernel.FILES}
     return _template("section.html.j2").render(
@@ -46,7 +48,7 @@ def section(entries, *, lead, heading="", largest=None):
 def trial(run, *, shipped=False):
     """Return the part of a report in which readers try the run's networks, or a sentence that says why they cannot.
 
-    shipped: with the networks that ship beside them.
+    shipped: with the networks that ship beside them, as many as fit.
     """
     heading = "Try it on your own photo"
     try:
