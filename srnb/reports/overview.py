@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageStat
 
 from srnb import evaluation, files, progress, runs
 from srnb.evaluation import metrics
@@ -22,11 +22,14 @@ def write(results):
     """Write index.html, all runs of a results folder with links to their reports; return their frame."""
     frame = evaluation.collect(results)
     rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
-    varying = _varying(rows)
+    varying, by_name = _varying(rows), {row["run"]: row for row in rows}
     for row in rows:
-        row["differs"] = {name: row["values"][name] for name in varying if name in row["values"]}
+        row["varying"] = {name: row["values"][name] for name in varying if name in row["values"]}
+    for row in rows:
+        base = by_name.get(row["base"], {}).get("varying", {})  # of a variant only what it changes is shown
+        row["differs"] = {name: value for name, value in row["varying"].items() if base.get(name, ...) != value}
     shown = [metric for metric in INDEXED if any(metric in row["means"] for row in rows)]
-    compared = [{key: row[key] for key in ("run", "model", "means", "differs", "thumbnail")} for row in rows]
+    compared = [{key: row[key] for key in ("run", "model", "means", "varying", "thumbnail")} for row in rows]
     page = report.template("index.html.j2").render(
         style=report.style(),
         rows=rows,
@@ -81,6 +84,7 @@ def _row(folder, row):
         "report": f"{quote(folder.name)}/report/index.html" if (folder / "report" / "index.html").is_file() else None,
         "model": model,
         "means": means,
+        "base": record.get("base"),
         "values": {name: value for name, value in (record.get("values") or {}).items() if name not in article.RUNNER},
         "thumbnail": _thumbnail(folder, model),
     }
@@ -93,11 +97,17 @@ def _varying(rows):
 
 
 def _thumbnail(folder, model):
-    """Return the middle of the first photograph of a run's scenes as its last network made it, None without one."""
+    """Return the liveliest detail of the first photograph of a run's scenes as its last network made it, or None.
+
+    HR says which it is, so that runs with the same photograph show the same detail.
+    """
     for path in sorted((folder / "figures" / "scenes").glob(f"*/{model}.png")) if model else ():
-        with suppress(OSError), Image.open(path) as picture:
-            left, top = ((size - THUMBNAIL) // 2 for size in picture.size)
-            return embedded.webp(picture.crop((left, top, left + THUMBNAIL, top + THUMBNAIL)), quality=80)
+        with suppress(OSError), Image.open(path) as picture, Image.open(path.with_name("HR.png")) as hr:
+            columns, rows = (range(0, max(size - THUMBNAIL, 0) + 1, THUMBNAIL // 2) for size in hr.size)
+            boxes = [(left, top, left + THUMBNAIL, top + THUMBNAIL) for top in rows for left in columns]
+            grey = hr.convert("L")
+            box = max(boxes, key=lambda box: ImageStat.Stat(grey.crop(box)).stddev)
+            return embedded.webp(picture.crop(box), quality=80)
     return None
 
 
