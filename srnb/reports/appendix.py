@@ -18,11 +18,12 @@ VIEWS = ("inspector", "compare")  # the second is the slider of earlier runs
 EMPTY = re.compile(r"<tbody>\s*</tbody>")
 
 
-def cells(copy, stem, *, templates):
+def cells(copy, stem, *, templates, above=None):
     """Return an executed notebook as HTML, and its headings for the table of contents as (id, title, level).
 
     An id is made of the stem and the heading's words, so that links outlive the run. Of progress the last line stays,
-    tables without rows are dropped. Pictures have the alternative text and the caption that their figure gave them.
+    tables without rows are dropped. Pictures have the alternative text and the caption that their figure gave them;
+    those of the article, `above`, caption and alternative text -> number, are named in their place.
     """
     notebook = nbformat.read(copy, 4)
     notebook.metadata.pop("widgets", None)
@@ -36,7 +37,7 @@ def cells(copy, stem, *, templates):
         if "outputs" in cell:
             cell.outputs = [each for each in map(_static, _joined(cell.outputs)) if each is not None]
             for output in cell.outputs:
-                _embed_pictures(output, section)
+                _embed_pictures(output, section, above or {})
     exporter = HTMLExporter(
         template_name="lab",
         template_file="notebook.html.j2",
@@ -94,13 +95,16 @@ def _static(output):
     return output if any(data.values()) or "data" not in output else None
 
 
-def _embed_pictures(output, section):
+def _embed_pictures(output, section, above):
     data = output.get("data", {})
     if "image/svg+xml" in data:  # in the page itself, where its label is read and its width is the page's
         data["text/html"] = data.pop("image/svg+xml")
     if "image/png" in data:
         picture = Image.open(io.BytesIO(base64.b64decode(data.pop("image/png"))))
         given = output.get("metadata", {}).get("image/png", {})
+        if number := above.get((given.get("caption"), given.get("alt"))):
+            data["text/html"] = f'<p><a href="#figure-{number}">Figure {number}</a></p>'
+            return
         alternative = html.escape(given.get("alt") or f"Figure of the section “{section}”")
         caption = f"<figcaption>{html.escape(given['caption'])}</figcaption>" if given.get("caption") else ""
         image = f'<img alt="{alternative}" src="{embedded.webp(picture, quality=80)}">'

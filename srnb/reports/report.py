@@ -3,6 +3,7 @@
 First what was found and how sure it is, then an article, then the notebooks as its appendix.
 """
 
+import gzip
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from srnb.reports import appendix, article, charts, embedded, figures, inspector
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCENES = 6  # photographs in the inspector
+HEAVY = 200_000  # bytes of metrics.csv
 HEAVIEST = 3_500_000  # bytes of them, so that the page stays fit for a mail; the first is always there
 
 
@@ -47,12 +49,17 @@ def render(run, *, trial=""):
     curves = read("log.jsonl", charts.of_log, log, reference=read("metrics.csv", _reference, table, otherwise={}))
     scenes = read("figures/scenes", _scenes, run, otherwise="")
     number = iter(range(2 if scenes else 1, 100))
+    strips = _numbered(read("figures", _saved, run, "strip_"), number)
+    plane = _numbered(read("metrics.csv", _plane, table) if compared else (), number)
+    failures = _numbered(read("figures", _saved, run, "failure_"), number)
+    above = {(figure["caption"], figure["alt"]): figure["number"] for figure in (*strips, *plane, *failures)}
     notebooks, headings = [], []
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
         copy = copy if copy.is_file() else runs.running_name(copy)
         if copy.is_file():
-            body, found = read(copy.name, appendix.cells, copy, stem, templates=TEMPLATES, otherwise=("", []))
+            options = {"templates": TEMPLATES, "above": above, "otherwise": ("", [])}
+            body, found = read(copy.name, appendix.cells, copy, stem, **options)
             notebooks.append({"name": stem, "body": body})
             headings += [{"id": id, "title": title, "level": level} for id, title, level in found]
     page = template("report.html.j2").render(
@@ -67,9 +74,9 @@ def render(run, *, trial=""):
         first=read("metrics.csv", article.first_table, table, differences, otherwise=None) if compared else None,
         tables=read("metrics.csv", _tables, run),
         scenes=scenes,
-        strips=_numbered(read("figures", _saved, run, "strip_"), number),
-        plane=_numbered(read("metrics.csv", _plane, table) if compared else (), number),
-        failures=_numbered(read("figures", _saved, run, "failure_"), number),
+        strips=strips,
+        plane=plane,
+        failures=failures,
         curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
         ablations=read("variants", article.ablations, run, otherwise=None) if record.get("grid") else None,
         limits=read("metrics.csv", article.limits, record, table, differences, log),
@@ -181,8 +188,15 @@ def _numbered(found, number):
 
 
 def _download(run):
+    """Return name and address of metrics.csv in the page, compressed where it would weigh."""
     path = run.folder / "metrics.csv"
-    return embedded.address(path.read_bytes(), "text/csv") if path.is_file() else None
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if len(content) < HEAVY:
+        return {"name": path.name, "address": embedded.address(content, "text/csv")}
+    packed = gzip.compress(content, 9, mtime=0)
+    return {"name": f"{path.name}.gz", "address": embedded.address(packed, "application/gzip")}
 
 
 def _steps(record):

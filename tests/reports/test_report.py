@@ -1,9 +1,11 @@
 """The report is one file that asks for nothing, whatever a run's notebooks hold, and whatever became of the run."""
 
 import base64
+import gzip
 import html
 import html.parser
 import io
+import json
 import re
 
 import nbformat
@@ -209,9 +211,14 @@ def test_the_time_of_a_report_is_the_median_of_the_evaluation(tmp_path):
 def test_index_names_what_differs_between_runs(tmp_path):
     for name, blocks in (("a", 4), ("b", 8)):
         runs.Run(tmp_path / name).update(status="complete", notebooks={}, values={"seed": 0, "blocks": blocks})
+    values = {"seed": 0, "blocks": 8, "skip": ""}
+    runs.Run(tmp_path / "b-plain").update(status="complete", notebooks={}, values=values, base="b")
     overview.write(tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert "blocks 4</td>" in text and "blocks 8</td>" in text and "seed" not in text
+    differs = re.findall(r'data-name="differs in">([^<]*)</td>', text)
+    assert sorted(differs) == ["blocks 4", "blocks 8", "skip none"], "of a variant only what it changes"
+    compared = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert {row["run"]: row["varying"].get("blocks") for row in compared} == {"a": 4, "b": 8, "b-plain": 8}
 
 
 def test_a_site_holds_index_and_reports(run, tmp_path):
@@ -301,6 +308,47 @@ def test_captions_and_alternative_texts_come_from_the_figures(tmp_path):
     text = html.unescape(report.render(run).read_text())
     assert f'alt="{figure.alt}"' in text and f"<b>Figure 1.</b> {figure.caption}" in text
     assert figure._repr_mimebundle_()[1]["image/png"] == {"alt": figure.alt, "caption": figure.caption}
+
+
+def test_a_figure_of_the_article_is_only_named_in_the_appendix(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    run.update(status="complete", notebooks={"04_evaluate": {"status": "complete"}})
+    pictures = {name: np.zeros((64, 64, 3), "float32") for name in ("bicubic", "gan", "HR")}
+    outputs = []
+    for name in ("a", "b"):
+        figure = figures.strip(pictures, box=(0, 0, 32), title=name)
+        metadata = figure._repr_mimebundle_()[1]
+        outputs.append(new_output("display_data", {"image/png": PIXEL}, metadata=metadata))
+    figure.savefig(run.figures / "strip_b.png")
+    nbformat.write(new_notebook(cells=[new_code_cell("x", outputs=outputs)]), run.folder / "04_evaluate.ipynb")
+    page = Page(report.render(run).read_text())
+    assert [named["alt"].split(":")[0] for tag, named in page.tags if tag == "img"] == ["b", "a"]
+    assert page.anchors.count("figure-1") == 1
+
+
+def test_the_seeds_of_a_variant_are_one_row_of_the_ablations(tmp_path):
+    for name, seed, steps in (("run", 0, 1), ("run-seed1", 1, 1), ("run-long-seed1", 1, 9), ("run-wide-seed7", 7, 1)):
+        each = runs.Run(tmp_path / name)
+        each.update(base=None if name == "run" else "run", grid={}, values={}, seed=seed, data={"test": ["a"]})
+        each.update(status="complete", notebooks={}, parameters={"03_gan": {"seed": seed, "steps": steps}})
+        measured(each, 8)
+        (each.folder / "DONE").touch()
+    found = article.ablations(runs.Run(tmp_path / "run"))
+    assert [(row["model"], row["changed"]) for row in found["rows"]] == [
+        ("run", "the run itself; mean of 2 seeds"),
+        ("long", "steps = 9"),
+    ]
+    assert found["left_out"] == ["wide-seed7: its seed is 7, those of run are 0, 1"]
+
+
+def test_many_numbers_are_compressed(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "HEAVY", 100)
+    run = runs.Run(tmp_path / "run")
+    run.update(status="complete", notebooks={})
+    measured(run, 8)
+    text = report.render(run).read_text()
+    code = re.search(r'download="run-metrics.csv.gz" href="data:application/gzip;base64,([^"]+)"', text)[1]
+    assert gzip.decompress(base64.b64decode(code)) == (run.folder / "metrics.csv").read_bytes()
 
 
 def test_what_never_changes_has_no_chart_and_validation_comes_first():

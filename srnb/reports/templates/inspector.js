@@ -42,19 +42,21 @@
     const set = make("span", bar, { className: "group", ariaLabel: title });
     set.setAttribute("role", "group");
     return entries.map(([value, text, help]) => {
-      const button = make("button", set, { type: "button", textContent: text, title: help || title });
+      const button = make("button", set, { type: "button", textContent: text, title: help || title, ariaLabel: help && text.length < 2 ? help : null });
       button.onclick = () => { choose(value); draw(); };
       button.value = value;
       return button;
     });
   };
   const modes = group("view", [["slider", "slider"], ...[2, 3, 4].filter((count) => count <= names.length)
-    .map((count) => [count, `${count} side by side`])], (value) => { state.mode = value; fitted(); });
+    .map((count) => [count, count === 2 ? "2 side by side" : `${count}`, `${count} side by side`])], (value) => { state.mode = value; fitted(); });
   const zooms = group("zoom", [[0, "fit"], [1, "1:1", "one pixel of the picture is one of the screen"], [2, "2×"],
     [4, "4×"], [8, "8×"]], (value) => { state.zoom = value; state.moved = value !== 0; if (!value) centre(); });
   const marks = group("look", truth < 0 ? [["blink", "blink", "hold: the other picture"]]
     : [["blink", "blink", "hold: the other picture"], ["difference", "difference", "distance from HR, five times as strong"]],
     (value) => { if (value === "difference") state.difference = !state.difference; });
+  if (root.requestFullscreen) group("size", [["full", "full screen"]], () =>
+    document.fullscreenElement === root ? document.exitFullscreen() : root.requestFullscreen());
   const blinking = (on) => { if (state.blink !== on) { state.blink = on; draw(); } };
   marks[0].onclick = null;
   marks[0].onpointerdown = () => blinking(true);
@@ -66,6 +68,7 @@
     return [largest.naturalWidth, largest.naturalHeight];
   };
   const ratio = () => window.devicePixelRatio || 1;
+  const tallest = () => window.innerHeight * (parseFloat(getComputedStyle(root).getPropertyValue("--tallest")) || 0.78);
   const fit = () => {
     const [width, height] = full(), box = panes[0].canvas;
     return Math.min(box.width / width, box.height / height);
@@ -147,7 +150,7 @@
       pane.select.value = state.shown[number];
       if (number >= count) return;
       const wide = (stage.clientWidth - 4 * (across - 1)) / across;
-      const tall = Math.min((wide * height) / width, window.innerHeight * 0.78);
+      const tall = Math.min((wide * height) / width, tallest());
       const size = [Math.round(wide * ratio()), Math.round(tall * ratio())];
       pane.canvas.style.height = `${tall}px`;
       if (pane.canvas.width !== size[0] || pane.canvas.height !== size[1]) [pane.canvas.width, pane.canvas.height] = size;
