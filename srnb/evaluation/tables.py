@@ -101,6 +101,13 @@ def undominated(points):
     return points.index[~np.array(beaten)].tolist()
 
 
+def in_words(frame):
+    """Return a table of words for a notebook to show: aligned to the left, markup in names shown as it is written."""
+    left = [{"selector": "th, td", "props": "text-align: left"}]
+    shown = frame.style.format(escape="html").set_table_styles(left)
+    return shown.format_index(escape="html").format_index(axis="columns", escape="html")
+
+
 def collect(results):
     """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv.
 

@@ -187,3 +187,9 @@ def test_photograph_by_photograph_the_largest_gain_comes_first():
     assert frame["difference"].tolist() == [2.0, -0.5]
     frame = evaluation.by_image(table.assign(metric="lpips_alex"), "lpips_alex", reference="pretrained")
     assert frame["difference"].to_dict() == {"image0": -1.0, "image1": 1.0} and frame.index[0] == "image0"
+
+
+def test_markup_in_a_name_is_shown_as_it_is_written():
+    name = "<b>run</b> & <script>"
+    page = evaluation.in_words(pd.DataFrame({name: [name]}, index=[name])).to_html()
+    assert "<b>" not in page and "<script>" not in page and page.count("&lt;b&gt;run&lt;/b&gt; &amp; ") == 3
