@@ -93,7 +93,8 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 @click.option(
     "--degradation",
     metavar="NAME",
-    help="Make LR from HR by bicubic, antialiased_bilinear, …, realesrgan.  [default: a set's own LR, else bicubic]",
+    help="Make LR from HR by bicubic, blur-bicubic, realesrgan or words, 'blur1 bicubic jpeg60'.  "
+    "[default: a set's own LR, else bicubic]",
 )
 @click.option(
     "--degradation-seed",
@@ -135,8 +136,8 @@ def evaluate(
     from srnb.data import datasets, degrade, duplicates
     from srnb.evaluation import inference
 
-    if degradation and degradation not in degrade.DEGRADATIONS:
-        raise ValueError(f"--degradation must be one of {', '.join(degrade.DEGRADATIONS)}. Received: {degradation}")
+    if degradation:
+        degrade.find(degradation)  # raises if there is none
     sets = [name.strip() for name in sets.split(",") if name.strip()]
     metrics = metrics.split(",") if metrics else evaluation.DEFAULT_METRICS
     pairs = {

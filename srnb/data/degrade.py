@@ -1,7 +1,13 @@
-"""HR -> LR: named, versioned degradations. uint8 gives uint8, as files hold it; float in [0, 1] gives that float."""
+"""HR -> LR: named, versioned degradations. uint8 gives uint8, as files hold it; float in [0, 1] gives that float.
+
+A degradation of one's own is a chain of words, done from left to right: "blur1.2 bicubic noise5 jpeg60" is a Gaussian
+blur (sigma in pixels of where it stands), bicubic down to size, Gaussian noise (sigma in 8-bit levels), JPEG (quality).
+"""
 
 import io
 import math
+import re
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -27,12 +33,11 @@ def degrade(hr, *, scale, name="bicubic", seed=0):
     `seed`, an int or a sequence of ints, decides what a random degradation does; every picture of a batch gets its own.
     Raises ValueError for an unknown name or a size that is no multiple.
     """
-    if name not in DEGRADATIONS:
-        raise ValueError(f"`name` must be one of {sorted(DEGRADATIONS)}. Received: {name!r}")
+    degradation = find(name)
     if hr.shape[-3] % scale or hr.shape[-2] % scale:
         raise ValueError(f"`hr` must be cropped to a multiple of {scale}. Received: shape={hr.shape}")
-    function = DEGRADATIONS[name]["function"]
-    if not DEGRADATIONS[name]["random"]:
+    function = degradation["function"]
+    if not degradation["random"]:
         return function(hr, scale)
     batch = hr.reshape(-1, *hr.shape[-3:])
     seed = list(np.atleast_1d(seed))
@@ -47,11 +52,7 @@ def bicubic(hr, scale):
 
 def blur_bicubic(hr, scale, *, sigma=1.0):
     """Gaussian blur, then bicubic (Johnson et al. 2016, section 4.2), rounded once at the end for uint8."""
-    from scipy.ndimage import gaussian_filter1d
-
-    picture = images.from_uint8(hr) if hr.dtype == np.uint8 else hr
-    for axis in (-3, -2):
-        picture = gaussian_filter1d(picture, sigma, axis=axis, mode="nearest")
+    picture = _blurred(images.from_uint8(hr) if hr.dtype == np.uint8 else hr, sigma)
     lr = resize.imresize(picture, 1 / scale)
     return images.to_uint8(lr) if hr.dtype == np.uint8 else lr
 
@@ -94,9 +95,57 @@ DEGRADATIONS = {
 }
 
 
+CHAIN = re.compile(r"(blur|noise|jpeg)(\d+\.?\d*)|bicubic")
+
+
+def find(name):
+    """Return the function, the version and the randomness of a degradation: one of DEGRADATIONS, or a chain of words.
+
+    Raises ValueError for anything else.
+    """
+    if name in DEGRADATIONS:
+        return DEGRADATIONS[name]
+    words = [CHAIN.fullmatch(word) for word in str(name).split()]
+    if not all(words) or [word[0] for word in words].count("bicubic") != 1:
+        raise ValueError(
+            f"a degradation must be one of {', '.join(DEGRADATIONS)}, or words as in 'blur1.2 bicubic noise5 jpeg60', "
+            f"bicubic once. Received: {name!r}"
+        )
+    qualities = [float(word[2]) for word in words if word[1] == "jpeg"]
+    if not all(1 <= quality <= 100 for quality in qualities):
+        raise ValueError(f"the quality of JPEG must be 1 to 100. Received: {name!r}")
+    steps = [(word[1] or word[0], float(word[2] or 0)) for word in words]
+    return {"function": partial(chain, steps=steps), "version": 1, "random": any(kind == "noise" for kind, _ in steps)}
+
+
+def chain(hr, scale, generator=None, *, steps):
+    """Degrade by pairs of a word and its number, one after the other, rounded once at the end for uint8."""
+    if hr.ndim == 4:
+        return np.stack([chain(picture, scale, generator, steps=steps) for picture in hr])
+    picture = images.from_uint8(hr) if hr.dtype == np.uint8 else hr
+    for kind, number in steps:
+        if kind == "blur":
+            picture = _blurred(picture, number)
+        elif kind == "bicubic":
+            picture = resize.imresize(picture, 1 / scale)
+        elif kind == "noise":
+            picture = picture + generator.standard_normal(picture.shape, np.float32) * np.float32(number / 255)
+        else:
+            picture = _compressed(picture, int(number))
+    return images.to_uint8(picture) if hr.dtype == np.uint8 else picture.clip(0, 1).astype(hr.dtype)
+
+
 def label(name):
     """Return name and version of a degradation, as file names and records have it."""
-    return f"{name}-{DEGRADATIONS[name]['version']}"
+    return f"{name.replace(' ', '-')}-{find(name)['version']}"
+
+
+def _blurred(picture, sigma):
+    from scipy.ndimage import gaussian_filter1d
+
+    for axis in (-3, -2):
+        picture = gaussian_filter1d(picture, sigma, axis=axis, mode="nearest")
+    return picture
 
 
 def _random_kernel(sigma, generator):
@@ -191,7 +240,10 @@ def _noise(picture, sigma, poisson, generator):
 
 
 def _jpeg(picture, generator):
+    return _compressed(picture, int(generator.uniform(*JPEG_QUALITY)))
+
+
+def _compressed(picture, quality):
     buffer = io.BytesIO()
-    quality = int(generator.uniform(*JPEG_QUALITY))
     Image.fromarray(images.to_uint8(picture)).save(buffer, format="JPEG", quality=quality)
     return images.from_uint8(np.asarray(Image.open(buffer)))

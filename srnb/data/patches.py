@@ -64,8 +64,7 @@ class Patches:
     ):
         if patch_size % scale:
             raise ValueError(f"`patch_size` must be a multiple of `scale` {scale}. Received: {patch_size}")
-        if degradation not in degrade.DEGRADATIONS:
-            raise ValueError(f"`degradation` must be one of {sorted(degrade.DEGRADATIONS)}. Received: {degradation!r}")
+        degrade.find(degradation)  # raises if there is none
         record = shards.read(index)
         self.folder, self.entries = Path(index).parent, record["photographs"]
         self.lr_copies = record["lr"]["copies"] if record["lr"] else 0

@@ -64,9 +64,8 @@ def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, 
 
 def require_copies(copies, degradation):
     """Raise ValueError unless `degradation` is known and LR can be written in so many copies that differ."""
-    if degradation not in degrade.DEGRADATIONS:
-        raise ValueError(f"`degradation` must be one of {', '.join(degrade.DEGRADATIONS)}. Received: {degradation!r}")
-    if copies < 0 or (copies > 1 and not degrade.DEGRADATIONS[degradation]["random"]):
+    is_random = degrade.find(degradation)["random"]
+    if copies < 0 or (copies > 1 and not is_random):
         raise ValueError(
             f"copies of LR must be 0, 1, or more where the degradation is random. Received: {copies} of {degradation!r}"
         )

@@ -1,9 +1,11 @@
 """Degradations against scipy, scikit-image and their definitions."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 from skimage.measure import block_reduce
 
@@ -26,7 +28,7 @@ def test_blur_bicubic_blurs_first_and_rounds_once(hr):
     assert found.dtype == np.uint8 and np.abs(found - expected).max() < 0.51
 
 
-@pytest.mark.parametrize("name", degrade.DEGRADATIONS)
+@pytest.mark.parametrize("name", [*degrade.DEGRADATIONS, "blur1.2 bicubic noise5 jpeg60", "jpeg30 bicubic"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_kind_and_size_of_the_result(hr, name, scale):
     lr = degrade.degrade(hr, scale=scale, name=name)
@@ -36,6 +38,26 @@ def test_kind_and_size_of_the_result(hr, name, scale):
     assert np.abs(images.to_uint8(floats).astype(int) - lr).max() <= 1
     tiny = degrade.degrade(hr[None, : 2 * scale, : 2 * scale], scale=scale, name=name)
     assert tiny.shape == (1, 2, 2, 3)
+
+
+def test_words_are_done_from_left_to_right(hr):
+    word = {name: degrade.degrade(hr, scale=4, name=name) for name in ("bicubic", "blur1 bicubic", "bicubic jpeg20")}
+    np.testing.assert_array_equal(word["bicubic"], degrade.bicubic(hr, 4))
+    np.testing.assert_array_equal(word["blur1 bicubic"], degrade.degrade(hr, scale=4, name="blur-bicubic"))
+    file = io.BytesIO()
+    Image.fromarray(word["bicubic"]).save(file, "JPEG", quality=20)
+    difference = np.asarray(Image.open(file)).astype(int) - word["bicubic jpeg20"]
+    assert np.abs(difference).max() <= 8 and np.abs(difference).mean() < 1  # which is not rounded before JPEG
+    noisy = np.stack([degrade.degrade(hr, scale=4, name="bicubic noise10", seed=seed) for seed in range(20)])
+    assert (noisy - word["bicubic"].astype(float)).std() == pytest.approx(10, rel=0.1)
+    np.testing.assert_array_equal(noisy[3], degrade.degrade(hr, scale=4, name="bicubic noise10", seed=3))
+    assert degrade.label("blur1.2 bicubic") == "blur1.2-bicubic-1", "the name of a file"
+
+
+@pytest.mark.parametrize("name", ["blur1", "bicubic bicubic", "bicubic smear3", "bicubic jpeg0", "bicubic noise-1", ""])
+def test_words_must_make_a_degradation(hr, name):
+    with pytest.raises(ValueError, match=r"must be .*Received"):
+        degrade.degrade(hr, scale=4, name=name)
 
 
 def test_random_degradation_depends_on_seed_and_place_only(hr):

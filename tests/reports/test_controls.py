@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from srnb import progress
-from srnb.data import images
-from srnb.reports.controls import pointer, still, trial
+from srnb.data import degrade, images, resize
+from srnb.reports.controls import playground, pointer, still, trial
 
 
 def every(widget, kind=None, **traits):
@@ -124,3 +124,46 @@ def test_known_networks_are_those_that_ship_and_trained_runs(tmp_path):
     assert trial.known(tmp_path).keys() - known.keys() == {"trained"}
     made = trial.Trial([], trial.known(tmp_path), side=8)
     assert list(made.ends("trained")) == ["pretrained"] and made.label("trained", 1.0) == "trained pretrained"
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_kernel_is_what_resize_weighs_by(scale):
+    """Against what one pixel of LR gets from each row of HR, all of whose columns are alike."""
+    height = 2 * playground.REACH * scale + scale
+    rows = np.eye(height, dtype="float32")[:, :, None, None] + np.zeros((1, 1, height, 1), "float32")
+    expected = resize.imresize(rows, 1 / scale)[:, playground.REACH, 0, 0]
+    found = playground.kernel("bicubic", scale=scale)
+    assert found.sum() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(found.sum(axis=1), expected, atol=1e-5)
+
+
+def test_a_spectrum_says_where_detail_is():
+    for cycles in (4, 20):
+        row = 0.5 + 0.4 * np.sin(2 * np.pi * cycles * np.arange(64) / 64)
+        level = playground.spectrum(np.tile(row[None, :, None], (64, 1, 3)).astype("float32"))[32, :, 0]
+        assert set(np.flatnonzero(level == level.max())) <= {32 - cycles, 32 + cycles}
+
+
+def test_a_setting_is_seen_and_goes_to_the_parameters():
+    hr = np.random.default_rng(0).random((200, 260, 3), "float32")
+    control = playground.control(hr, 4, "bicubic", 0)
+    said, seen = every(control, "HTML")
+    pictures = [seen.value]
+    one(control, "FloatSlider", description="noise").value = 20
+    assert one(control, "Dropdown", description="kind").value == playground.OWN
+    pictures.append(seen.value)
+    one(control, "IntSlider").value = 40
+    pictures.append(seen.value)
+    one(control, "Dropdown", description="scale").value = 3
+    pictures.append(seen.value)
+    one(control, "IntText").value = 7
+    pictures.append(seen.value)
+    one(control, "Pointer").centre = (96, 100)
+    pictures.append(seen.value)
+    assert len(set(pictures)) == 6, "each of them changes the pictures"
+    assert "scale = 3" in said.value and "&quot;blur1 bicubic noise20 jpeg40&quot;" in said.value
+    assert degrade.find("blur1 bicubic noise20 jpeg40")["random"]
+    one(control, "Text").value = "blur bicubic"
+    assert "a degradation must be one of" in said.value
+    one(control, "Text").value = "bicubic"
+    assert "&quot;bicubic&quot;" in said.value

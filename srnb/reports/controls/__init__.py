@@ -3,4 +3,5 @@
 still     what a control leaves behind, and the control in its place
 pointer   a photograph to click on
 trial     a photograph of one's own, enlarged
+playground  degradations, and what they leave of a photograph
 """
