@@ -8,9 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import toy
 
 from srnb import files, runs
-from srnb.runner import lock
+from srnb.runner import chain, lock, presets
 
 TAKEN = "a run must not be going on already"
 
@@ -50,6 +51,21 @@ def test_of_many_at_once_one_holds_it(run):
     for _ in range(5):
         with ThreadPoolExecutor(8) as pool:
             assert sum(pool.map(attempt, range(8))) == 1
+
+
+def test_of_two_resumes_at_one_moment_one_is_refused(tmp_path):
+    place = toy.place(tmp_path)
+    paths = presets.notebooks(["01"], folder=place / "notebooks")
+    run = chain.begin(place / "results" / "twice", paths, values={"gate": str(place / "go")}, backend="jax")
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(toy.command(place, "run", "--resume", "twice"), **streams) for _ in range(2)]
+    toy.until(lambda: any(process.poll() is not None for process in both))  # the other waits for the gate
+    (place / "go").touch()
+    said = {process.communicate()[0]: process.returncode for process in both}
+    (refused,) = [text for text, status in said.items() if status == 1]
+    assert f"Error: {TAKEN}" in refused and "Traceback" not in refused
+    assert sorted(said.values()) == [0, 1] and run.is_done and len(lock.owners(run)) == 1
+    toy.requires_unbroken(run)
 
 
 def test_a_killed_owner_is_gone(run):
