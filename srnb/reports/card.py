@@ -20,7 +20,8 @@ STAGES = {"pretrained": ("pretrain", "02_pretrain"), "gan": ("gan", "03_gan")}
 FOLDERS = ("dataset_folder", "test_dataset")  # parameters of whose paths the name alone is recorded
 LINES = 200  # of the log that are kept
 RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started")
-SETS, REFERENCE, CLASSIC = ("Set5", "Set14", "BSD100"), "SRResNet", "bicubic"  # CLASSIC: LR of the published rows
+SETS, REFERENCE = ("Set5", "Set14", "BSD100"), "SRResNet"
+CLASSIC = (4, "bicubic")  # scale and degradation of the published row
 TABLE = {"psnr_y": 2, "ssim_y": 4, "lpips_alex": 4}  # metric -> digits
 CHECKED = 2  # photographs of the sample whose numbers a copy must reproduce
 SIDE = 128  # pixels of HR on a side of the picture's details
@@ -87,14 +88,14 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
 
 
 def table():
-    """Return all networks that ship in Markdown, a table for each degradation, beside bicubic.
+    """Return all networks that ship in Markdown, a table for each scale and degradation, beside bicubic.
 
-    Where LR is the published one, the row of SRResNet stands below.
+    At x4, where LR is the published one, the row of SRResNet stands below.
     """
     groups = {}
     for name in shipped.names():
-        measured = pd.read_csv(shipped.FOLDER / name / "metrics.csv")
-        rows = groups.setdefault(shipped.card(name)["degradation"]["name"], {})
+        card, measured = shipped.card(name), pd.read_csv(shipped.FOLDER / name / "metrics.csv")
+        rows = groups.setdefault((card["spec"]["scale"], card["degradation"]["name"]), {})
         for (model, dataset), metric in measured.groupby(["model", "dataset"], sort=False):
             rows.setdefault(model, {})[dataset] = metric.groupby("metric")["value"].mean()
     published = evaluation.published_values(datasets=SETS)
@@ -102,11 +103,12 @@ def table():
     for dataset, values in published.groupby("dataset"):
         rows = groups.setdefault(CLASSIC, {})
         rows.setdefault(f"{REFERENCE}, published", {})[dataset] = values.groupby("metric")["value"].first()
-    return "\n\n".join(_rows(degradation, rows) for degradation, rows in groups.items())
+    return "\n\n".join(_rows(*group, rows) for group, rows in groups.items())
 
 
-def _rows(degradation, rows):
-    heading = "network" if degradation == CLASSIC else f"network, LR by {degradation}"
+def _rows(scale, degradation, rows):
+    factor, made = CLASSIC
+    heading = "network" + f", ×{scale}" * (scale != factor) + f", LR by {degradation}" * (degradation != made)
     lines = [f"| {heading} | {' | '.join(SETS)} |", f"|---|{'---|' * len(SETS)}"]
     for model, sets in rows.items():
         cells = [
