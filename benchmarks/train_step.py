@@ -24,16 +24,15 @@ GAN cases have a pixel and an adversarial loss; the perceptual loss is no part o
 import argparse
 import contextlib
 import importlib.util
-import json
 import math
-import os
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+
+from reference import processes
 
 SMALL = {"blocks": 4, "width": 32, "skip": "bilinear"}
 FULL = {"blocks": 16, "width": 64, "skip": "none"}
@@ -105,7 +104,10 @@ def measure(name, options, index):
     with contextlib.ExitStack() as stack:
         ask, about, first, count, seconds = {}, {}, {}, {}, {engine: [] for engine in python}
         for engine in python:
-            ask[engine] = stack.enter_context(process(python[engine], engine, index, name, options.precision))
+            command = [python[engine], __file__, "--serve", engine, index, "--case", name]
+            command += ["--precision", options.precision]
+            backend = engine if engine not in TORCH else ""
+            ask[engine] = stack.enter_context(processes.engine(engine, command, backend))
             about[engine] = ask[engine]("describe")
             first[engine] = ask[engine]("run", 1)
             count[engine] = math.ceil(options.seconds / ask[engine]("run", 2))
@@ -142,40 +144,6 @@ def measure(name, options, index):
     return some["device"] != "CPU"
 
 
-@contextlib.contextmanager
-def process(python, engine, index, case, precision):
-    """Start an engine; yields `ask(command, *arguments)`. Nothing of it outlives the block."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": engine if engine not in TORCH else "",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several engines share a GPU
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    }
-    command = [python, __file__, "--serve", engine, index, "--case", case, "--precision", precision]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, env=environment, stderr=errors, start_new_session=True, **pipes) as running,
-    ):
-
-        def ask(*request):
-            with contextlib.suppress(BrokenPipeError):  # the empty answer tells
-                print(json.dumps(request), file=running.stdin, flush=True)
-            answer = running.stdout.readline()
-            if not answer:
-                errors.seek(0)
-                raise SystemExit(
-                    f"{engine} must answer. Received: nothing, and this on the way:\n{errors.read()[-4000:]}"
-                )
-            return json.loads(answer)
-
-        try:
-            yield ask
-        finally:
-            running.kill()
-
-
 def serve(engine, index, case, precision):
     """Answer the requests of `measure`: a line of JSON each, until there are no more."""
     import numpy as np
@@ -207,9 +175,7 @@ def serve(engine, index, case, precision):
 
     answers = {"describe": lambda: about, "run": run, "wait": wait}
     answers |= {"memory": lambda: peak_memory(engine, about["device"]), "matmul": lambda: matmul_peak(precision)}
-    for line in sys.stdin:
-        name, *arguments = json.loads(line)
-        print(json.dumps(answers[name](*arguments)), flush=True)
+    processes.answer(sys.stdin, answers)
 
 
 def keras_step(case, precision, _):

@@ -1,4 +1,4 @@
-"""SRResNet, its discriminator and their training step in plain PyTorch: what benchmarks/train_step.py is measured by.
+"""SRResNet, its discriminator and their training step in plain PyTorch: what our benchmarks compare with.
 
 Ledig et al. 2017, figure 4, layer for layer as `srresnet` and `srgan_discriminator` of the zoo, and the same work in a
 step: L1, Adam, the vanilla adversarial loss, one forward pass of the generator, a moving average of it. Fused Adam and
@@ -101,3 +101,19 @@ def training_step(generator_options, discriminator_options, *, channels_last, bf
         return pixel
 
     return step, [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+
+
+def upscaling(generator_options, *, channels_last, bfloat16):
+    """Return `run(lr) -> sr` on float32 arrays (H, W, 3), on a GPU if there is one: inference mode, clipped."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    generator = Generator(**generator_options).to(device, memory_format=layout).eval()
+
+    @torch.inference_mode()
+    def run(lr):
+        lr = torch.from_numpy(lr).to(device).permute(2, 0, 1)[None].contiguous(memory_format=layout)
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            sr = generator(lr)
+        return sr[0].permute(1, 2, 0).float().clamp(0, 1).cpu().numpy()
+
+    return run
