@@ -190,12 +190,19 @@ def _filter(picture, kernel):
     from scipy import fft
 
     margin = kernel.shape[0] // 2
-    index = [np.pad(np.arange(n), margin, mode="reflect" if n > 1 else "edge") for n in picture.shape[:2]]
+    index = [_mirrored(n, margin) for n in picture.shape[:2]]
     planes = np.ascontiguousarray(picture[index[0]][:, index[1]].transpose(2, 0, 1))
     size = [fft.next_fast_len(n, real=True) for n in planes.shape[1:]]
     spectrum = fft.rfft2(planes, size) * fft.rfft2(kernel.astype(np.float32), size)
     inside = [slice(2 * margin, n) for n in planes.shape[1:]]
     return fft.irfft2(spectrum, size)[:, *inside].transpose(1, 2, 0)
+
+
+def _mirrored(n, margin):
+    """Return which of n rows stand at -margin .. n + margin - 1, where a mirror is at the middle of the edge rows."""
+    period = max(2 * (n - 1), 1)
+    i = np.arange(-margin, n + margin) % period
+    return np.minimum(i, period - i) if n > 1 else i
 
 
 def _interpolate(picture, height, width, name):
@@ -233,8 +240,9 @@ def _noise(picture, sigma, poisson, generator):
         shape = (*picture.shape[:2], 1) if grey else picture.shape
         noise = generator.standard_normal(shape, np.float32) * generator.uniform(1, sigma) / 255
     else:
-        source = images.from_uint8(images.to_uint8((picture @ GREY)[..., None] if grey else picture))
-        levels = 2 ** math.ceil(math.log2(max(len(np.unique(source)), 2)))
+        values = images.to_uint8((picture @ GREY)[..., None] if grey else picture)
+        levels = 2 ** math.ceil(math.log2(max(np.count_nonzero(np.bincount(values.ravel())), 2)))
+        source = images.from_uint8(values)
         noise = (generator.poisson(source * levels) / levels - source) * generator.uniform(0.05, poisson)
     return (picture + noise).clip(0, 1).astype(np.float32)
 
@@ -246,4 +254,4 @@ def _jpeg(picture, generator):
 def _compressed(picture, quality):
     buffer = io.BytesIO()
     Image.fromarray(images.to_uint8(picture)).save(buffer, format="JPEG", quality=quality)
-    return images.from_uint8(np.asarray(Image.open(buffer)))
+    return images.from_uint8(np.asarray(Image.open(buffer, formats=["JPEG"])))
