@@ -41,7 +41,8 @@ WITHIN = {
         "symptoms",
     ],
     "evaluation": [
-        *("ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops", "published"),
+        *("costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops"),
+        "published",
     ],
     "reports": [
         *("overview", "report", "appendix", "article", "controls", "charts", "embedded", "web", "card", "inspector"),

@@ -134,7 +134,7 @@ def evaluate(
 
     from srnb import evaluation, files, models, progress
     from srnb.data import datasets, degrade, duplicates
-    from srnb.evaluation import inference
+    from srnb.evaluation import costs, inference
 
     if degradation:
         degrade.find(degradation)  # raises if there is none
@@ -159,16 +159,18 @@ def evaluate(
             raise ValueError(
                 f"--scale must be that of the model {name}. Received: {scale}, not {models.scale(network)}"
             )
-        networks[_label(name)] = partial(inference.upscale, network, ensemble=ensemble)
+        networks[_label(name)] = network
+    methods = {label: partial(inference.upscale, network, ensemble=ensemble) for label, network in networks.items()}
     tables = []
     for name, photographs in pairs.items():
         made = {"degradation": degradation or "bicubic", "seed": degradation_seed}
-        scenes = evaluation.upscale_pairs(networks, photographs, scale=scale, **made)
+        scenes = evaluation.upscale_pairs(methods, photographs, scale=scale, **made)
         scenes = progress.track(scenes, name, total=len(photographs))
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
     if degradation:
         table["protocol"] += f"; LR by {degradation}, seed {degradation_seed}"
+    table = pd.concat([table, costs.measure(networks, scale=scale, datasets=sets, ensemble=ensemble)])
     if out:
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))

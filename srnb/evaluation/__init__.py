@@ -3,7 +3,8 @@
 inference    whole photographs up: tiles, self-ensemble, files
 metrics      how far one picture is from another, per image, with the protocol
 scenes       photographs made small, and what each model makes of them
-tables       scenes measured: a tidy table, its means, the perception-distortion plane
+costs        what a network takes: parameters, multiply-adds, time, memory
+tables       scenes measured: a tidy table, its means, the planes of quality against distortion and against cost
 comparison   what is better, worse, or not to be told apart
 certainty    intervals over photographs and seeds, for many questions at once
 ablation     a run and its variants: what they changed, what they measured
@@ -23,6 +24,7 @@ from srnb.evaluation.tables import (
     DEFAULT_METRICS,
     by_image,
     collect,
+    cost_plane,
     evaluate,
     in_words,
     plane,
@@ -42,6 +44,7 @@ __all__ = [
     "changes",
     "checked",
     "collect",
+    "cost_plane",
     "differing_crops",
     "evaluate",
     "failing_crops",

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from srnb.evaluation import certainty
-from srnb.evaluation.metrics import METRICS
-from srnb.evaluation.tables import SPEED
+from srnb.evaluation.metrics import COSTS, METRICS
 
 FEW = "too few photographs"
 
@@ -14,16 +13,17 @@ def gains(table, *, reference="bicubic"):
     """Return how far each model lies from `reference` on every image: dataset, model, metric, seed, image, difference.
 
     `table` is that of `tabulate`, or of `ablation.measured` with its column seed: a model is then held against the
-    reference of the same seed. Time is left out. Raises ValueError unless the models were measured on the same images.
+    reference of the same seed. Costs are left out. Raises ValueError unless the models were measured on the same
+    images.
     """
     if reference not in set(table["model"]):
         raise ValueError(f"reference must be a model of the table. Received: {reference!r}")
     table = table if "seed" in table else table.assign(seed=0)
     parts = []
     for (dataset, metric), values in table.groupby(["dataset", "metric"], sort=False):
-        values = values.pivot(index=["seed", "image"], columns="model", values="value")
-        if metric == SPEED or reference not in values:
+        if metric in COSTS or reference not in set(values["model"]):
             continue
+        values = values.pivot(index=["seed", "image"], columns="model", values="value")
         for model in [name for name in table["model"].unique() if name in values and name != reference]:
             pair = values[[model, reference]].unstack("image")
             seeds = [seed for seed in pair.index if pair.loc[seed].unstack(0).notna().any().all()]

@@ -176,7 +176,7 @@ class Metric(NamedTuple):
     unit: str
     direction: str
     protocol: str
-    compute: Callable | None  # None: measured by the one who runs the network
+    compute: Callable | None  # None: it is of the network, see `costs`
 
 
 def _psnr(name, channel):
@@ -228,5 +228,17 @@ METRICS = {
         "mean over R, G, B; 8 bit; Gaussian, sigma 10; border {border}",
         lambda sr, hr, lr, border: float(colour_shift(sr, hr, border=border).mean()),
     ),
-    "seconds_per_megapixel": Metric("time", "s/MP", "lower", "wall time for each megapixel of the result", None),
+    "parameters": Metric("parameters", "k", "lower", "all numbers that the network holds, in thousands", None),
+    "multiply_adds": Metric("multiply-adds", "G", "lower", "of convolutions, for a result of 1280x720, in 10⁹", None),
+    "seconds_per_megapixel": Metric(
+        *("time", "s/MP", "lower"),
+        "wall time for each megapixel of the result; median of {repeats} runs after a first one; result of {picture}",
+        None,
+    ),
+    "peak_memory": Metric(
+        *("memory", "MiB", "lower"),
+        "resident at most beyond what was before; {repeats} runs after a first one; result of {picture}",
+        None,
+    ),
 }
+COSTS = tuple(name for name, entry in METRICS.items() if entry.compute is None)

@@ -1,5 +1,7 @@
 """What papers print for the benchmark sets, with the protocol of each value: it decides what may be compared."""
 
+import math
+
 import pandas as pd
 
 SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")
@@ -113,24 +115,46 @@ BICUBIC = (
 )
 
 
+# What published networks cost: their spec in the zoo, and at scales 2, 3, 4 its parameters in thousands and its
+# multiply-adds in 10⁹ for a result of 1280x720, as `models.cost` counts them (a test does). VDSR and DRRN enlarge Y.
+NETWORKS = {
+    "VDSR": ("vdsr", (665.921, 612.6), (665.921, 612.6), (665.921, 612.6)),
+    "DRRN": ("drrn", (323.332, 6796.9), (323.332, 6796.9), (323.332, 6796.9)),
+    "SRResNet": ("srresnet", (1407.107, 332.2), (1591.747, 174.5), (1554.883, 127.8)),
+    "EDSR": ("edsr", (40729.603, 9384.7), (43680.003, 4476.5), (43089.923, 2894.5)),
+    "RCAN": ("rcan", (15444.643, 3526.8), (15629.283, 1587.2), (15592.355, 916.9)),
+    "RRDB": ("rrdb", (16661.059, 3887.8), (16661.059, 1766.5), (16697.987, 1032.6)),
+}
+SAME = {"SRGAN": "SRResNet", "ESRGAN": "RRDB"}  # generators of these names are those networks
+
+
+def _cost(model, scale):
+    """Return parameters and multiply-adds of a published model as in NETWORKS, NaN where they are not known."""
+    name = model.partition(",")[0]
+    network = NETWORKS.get(SAME.get(name, name))
+    return network[scale - 1] if network and 2 <= scale <= 4 else (math.nan, math.nan)
+
+
 def published_values(*, datasets=None, scale=4):
-    """Return what papers print, tidy: dataset, metric, model, value, comparable, protocol, source.
+    """Return what papers print, tidy: dataset, metric, model, value, comparable, protocol, source, and the costs.
 
     `comparable` is False where the protocol is not that of our column of the same name, or is not known: such a value
-    may be shown, and must not be ranked. `datasets` keeps these sets only. At scales 2 and 3 there is only bicubic.
+    may be shown, and must not be ranked. Of the networks in NETWORKS `parameters` and `multiply_adds` are known, in
+    the units of `metrics.METRICS`. `datasets` keeps these sets only. At scales 2 and 3 there is only bicubic.
     """
     entries = PUBLISHED if scale == 4 else ()
     if scale in BICUBIC[2]:
         entries = ((*BICUBIC[:2], {"psnr_y": True, "ssim_y": True}, {"bicubic": BICUBIC[2][scale]}),)
     rows = [
-        (dataset, metric, model, value, comparable, protocol, source)
+        (dataset, metric, model, value, comparable, protocol, source, *_cost(model, scale))
         for source, protocol, metrics, results in entries
         for model, sets in results.items()
         for dataset, values in sets.items()
         for (metric, comparable), value in zip(metrics.items(), values, strict=True)
         if datasets is None or dataset in datasets
     ]
-    return pd.DataFrame(rows, columns=["dataset", "metric", "model", "value", "comparable", "protocol", "source"])
+    columns = ["dataset", "metric", "model", "value", "comparable", "protocol", "source", "parameters", "multiply_adds"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def checked(published, table):

@@ -1,6 +1,5 @@
 """Scenes: a photograph made small, the original, and what each model makes of it."""
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +14,7 @@ from srnb.data import degrade, images, resize
 class Scene:
     """One photograph with all that is to be compared: pictures are float32 (H, W, 3) in [0, 1].
 
-    `sr` and `seconds` hold the picture of each model and the wall time that it took. `grey` tells whether a file of the
-    pair has a single channel.
+    `sr` holds the picture of each model. `grey` tells whether a file of the pair has a single channel.
     """
 
     image: str
@@ -24,7 +22,6 @@ class Scene:
     hr: np.ndarray
     grey: bool = False
     sr: dict = field(default_factory=dict)
-    seconds: dict = field(default_factory=dict)
 
     @property
     def scale(self):
@@ -37,9 +34,7 @@ class Scene:
 
     def upscale(self, name, model):
         """Add what `model`, a network or a function of `lr`, makes of `lr`: in 8 bit, as a file would hold it."""
-        method, start = _method(model), time.perf_counter()
-        self.sr[name] = images.from_uint8(images.to_uint8(method(self.lr)))
-        self.seconds[name] = time.perf_counter() - start
+        self.sr[name] = images.from_uint8(images.to_uint8(_method(model)(self.lr)))
 
 
 def held_out(data, models=(), *, seed=0):

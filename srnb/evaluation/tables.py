@@ -12,7 +12,6 @@ from srnb.evaluation.scenes import upscale_pairs
 
 COLUMNS = ["model", "dataset", "image", "metric", "protocol", "value"]
 DEFAULT_METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips_alex", "lr_consistency", "colour_shift")
-SPEED = "seconds_per_megapixel"
 GREY = {"luma": "a grey file is luma itself", "rgb": "a grey file is made RGB first"}
 
 
@@ -36,8 +35,6 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
                 value = measure(metric, sr, hr=hr, lr=lr, border=edge)
                 protocol = METRICS[metric].protocol.format(border=edge) + note
                 rows.append(row | {"metric": metric, "protocol": protocol, "value": value})
-            speed = scene.seconds[model] / (hr.shape[0] * hr.shape[1] / 1e6)
-            rows.append(row | {"metric": SPEED, "protocol": METRICS[SPEED].protocol, "value": speed})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -48,14 +45,8 @@ def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=N
 
 
 def summary(table, *, by=("dataset", "model")):
-    """Return the mean over the images: one row per dataset and model, or what else `by` names, one column per metric.
-
-    Of the time it is the median: the first picture of a size also pays for compiling.
-    """
-    arrange = {"index": list(by), "columns": "metric", "values": "value", "sort": False}
-    means = table.pivot_table(**arrange)
-    if SPEED in means:
-        means[SPEED] = table.pivot_table(**arrange, aggfunc="median")[SPEED]
+    """Return means over images: one row per dataset and model, or what else `by` names, one column per metric."""
+    means = table.pivot_table(index=list(by), columns="metric", values="value", sort=False)
     return means[table["metric"].unique()]
 
 
@@ -92,6 +83,23 @@ def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
     squared = 255**2 / 10 ** (values[distortion] / 10)
     by_model = {"rmse": squared.groupby("model", sort=False).mean() ** 0.5}
     return pd.DataFrame(by_model | {perception: values[perception].groupby("model", sort=False).mean()})
+
+
+def cost_plane(table, published, *, cost="multiply_adds", quality="psnr_y"):
+    """Return what quality costs: a row per model and dataset with columns dataset, model, cost, quality, published.
+
+    `table` has the rows of `costs.measure`, too; `published` is the frame of `published_values`, of which the
+    comparable values of networks with a known cost count, once each. A set that only papers have measured has rows,
+    too. The cost of bicubic is NaN.
+    """
+    means = summary(table).reindex(columns=[cost, quality]).dropna(subset=[quality]).reset_index()
+    ours = means.rename(columns={cost: "cost", quality: "quality"}).assign(published=False)
+    theirs = published[(published["metric"] == quality) & published["comparable"].astype(bool)]
+    theirs = theirs.assign(model=theirs["model"].str.split(",").str[0])  # what they were trained on left out
+    theirs = theirs.drop_duplicates(["dataset", "model"]).dropna(subset=[cost])
+    theirs = theirs.rename(columns={cost: "cost", "value": "quality"}).assign(published=True)
+    columns = ["dataset", "model", "cost", "quality", "published"]
+    return pd.concat([each[columns] for each in (ours, theirs) if len(each)], ignore_index=True)
 
 
 def undominated(points):

@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter
 
 from srnb import evaluation, files, models, progress
 from srnb.data import datasets, degrade, images, resize
-from srnb.evaluation import inference, metrics, scenes, tables
+from srnb.evaluation import inference, metrics, scenes
 from srnb.models import shipped
 
 # name of a generator in weights/ and metrics.csv -> its stage in the log, the notebook that trains it
@@ -46,7 +46,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
         raise ValueError(f"blend must be a share of the GAN, 0 < share <= 1. Received: {blend} of {stage}")
     measured = stage if blend == 1 else f"{blend:.0%} gan"
     table = run.metrics()
-    table = table[table["model"].isin(["bicubic", measured]) & (table["metric"] != tables.SPEED)]
+    table = table[table["model"].isin(["bicubic", measured]) & ~table["metric"].isin(metrics.COSTS)]
     if measured not in set(table["model"]):
         raise ValueError(f"the run must have measured its generator {measured!r}. Received: {run.folder}")
     record, log, (logged, notebook) = run.read(), run.read_log(), STAGES[stage]

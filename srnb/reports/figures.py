@@ -172,6 +172,53 @@ def perception_distortion(points, *, line=()):
 
 
 @themed
+def cost_quality(points, *, quality="psnr_y"):
+    """Draw quality against multiply-adds, a panel for each dataset; `points` is the frame of `evaluation.cost_plane`.
+
+    Networks of papers are grey and named in place, bicubic is a dashed line. On a set that only papers have measured, a
+    band stands for what our networks cost.
+    """
+    panels = list(points.groupby("dataset", sort=False))
+    ours = points[~points["published"]].dropna(subset=["cost"]).drop_duplicates("model").set_index("model")["cost"]
+    colours = dict(zip(ours.index, COLOURS * len(ours), strict=False))
+    limits = points["cost"].min() / 3, points["cost"].max() * 3
+    figure, axes = new(4.3 * len(panels) + 1.2, 3.4, columns=len(panels), squeeze=False)
+    for axis, (dataset, rows) in zip(axes[0], panels, strict=True):
+        known, theirs = (rows[rows["published"] == side].dropna(subset=["cost"]) for side in (False, True))
+        for row in known.itertuples():
+            axis.scatter(row.cost, row.quality, s=54, color=colours[row.model], zorder=3)
+        for number, row in enumerate(theirs.sort_values(["cost", "quality"], ascending=[True, False]).itertuples()):
+            axis.scatter(row.cost, row.quality, s=18, color=INK, zorder=2)
+            place = {"xytext": (0, -11 if number % 2 else 5), "textcoords": "offset points", "ha": "center"}
+            axis.annotate(row.model, (row.cost, row.quality), fontsize=7, **place)
+        for level in rows.loc[rows["model"] == "bicubic", "quality"]:
+            axis.axhline(level, color=INK, linestyle="--", linewidth=1)
+            axis.annotate("bicubic", (0.02, level), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+        if known.empty and len(ours):
+            axis.axvspan(ours.min() / 1.1, ours.max() * 1.1, color=INK, alpha=0.2, linewidth=0)
+            axis.annotate(" ours", (ours.max() * 1.1, 0.96), xycoords=("data", "axes fraction"), fontsize=7)
+        axis.set(xscale="log", xlim=limits)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 100 * limits[0] else (1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_title(f"{dataset}, published" if rows["published"].all() else dataset, fontsize=9)
+        axis.set_xlabel("multiply-adds for 1280x720 (10⁹) ↓", fontsize=9)
+        axis.margins(0.15)
+        axis.tick_params(labelsize=8, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel(label(quality), fontsize=9)
+    handles = [axes[0, 0].scatter([], [], s=54, color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
+    said = "; ".join(f"{name} {cost:,.4g}" for name, cost in ours.items())
+    names = ", ".join(points.loc[points["published"], "model"].unique())
+    return figure.described(
+        "What quality costs: further left is less work, further up nearer to the truth; networks of papers are grey.",
+        f"{METRICS[quality].name} against multiply-adds on {', '.join(name for name, _ in panels)}. Multiply-adds in "
+        f"10⁹: {said}.{f' From papers: {names}.' if names else ''}",
+    )
+
+
+@themed
 def scatter(table, metrics, *, reference="bicubic"):
     """Draw for each metric the value of every model against that of `reference`, one dot per image.
 

@@ -51,8 +51,9 @@ def render(run, *, trial=""):
     number = iter(range(2 if scenes else 1, 100))
     strips = _numbered(read("figures", _saved, run, "strip_"), number)
     plane = _numbered(read("metrics.csv", _plane, table) if compared else (), number)
+    costs = _numbered(read("figures", _saved, run, "cost_"), number)
     failures = _numbered(read("figures", _saved, run, "failure_"), number)
-    above = {(figure["caption"], figure["alt"]): figure["number"] for figure in (*strips, *plane, *failures)}
+    above = {(figure["caption"], figure["alt"]): figure["number"] for figure in (*strips, *plane, *costs, *failures)}
     notebooks, headings = [], []
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
@@ -76,6 +77,7 @@ def render(run, *, trial=""):
         scenes=scenes,
         strips=strips,
         plane=plane,
+        costs=costs,
         failures=failures,
         curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
         ablations=read("variants", article.ablations, run, otherwise=None) if record.get("grid") else None,

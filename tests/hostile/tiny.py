@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ PRESET = {
     **{"gan_steps": 6, "gan_batch_size": 2, "gan_patch_size": 32, "discriminator_width": 4, "perceptual_weight": 0.0},
     **{"log_every": 2, "validate_every": 2, "blends": "", "shipped_networks": "", "strips": 1},
 }
+MEASURED = re.compile("seconds_per_megapixel|peak_memory")
 PROGRAM = str(Path(sys.executable).parent / "srnb")
 ENVIRONMENT = os.environ | {"KERAS_BACKEND": "tensorflow"}
 
@@ -60,7 +62,7 @@ def numbers(run):
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     log = [{name: value for name, value in record.items() if name != "images_per_second"} for record in log]
     rows = (run / "metrics.csv").read_text().splitlines() if (run / "metrics.csv").exists() else []
-    return "\n".join([*map(json.dumps, log), *(row for row in rows if "seconds_per_megapixel" not in row)])
+    return "\n".join([*map(json.dumps, log), *(row for row in rows if not MEASURED.search(row))])
 
 
 def before(finished, number, folder):

@@ -75,6 +75,18 @@ def test_the_plane_has_a_point_for_each_model_and_one_line(table):
     np.testing.assert_allclose(axis.lines[0].get_xydata(), points.loc[["pretrained", "gan"]].to_numpy())
 
 
+def test_quality_against_cost_names_networks_of_papers_and_marks_ours_where_only_they_were_measured():
+    rows = [("mine", "bicubic", np.nan, 25.0, False), ("mine", "gan", 16.0, 26.0, False)]
+    rows += [("Set5", "SRResNet", 127.8, 32.05, True), ("Set5", "EDSR", 2894.5, 32.46, True)]
+    points = pd.DataFrame(rows, columns=["dataset", "model", "cost", "quality", "published"])
+    figure = figures.cost_quality(points)
+    ours, theirs = figure.axes
+    assert ours.collections[0].get_offsets().tolist() == [[16.0, 26.0]] and ours.lines[0].get_ydata()[0] == 25.0
+    assert [text.get_text() for text in theirs.texts] == ["SRResNet", "EDSR", " ours"]
+    assert len(theirs.patches) == 1 and theirs.get_xlim() == ours.get_xlim() and theirs.get_title() == "Set5, published"
+    assert "gan 16" in figure.alt and "SRResNet, EDSR" in figure.alt
+
+
 def test_the_scatter_sets_every_model_against_the_reference(table):
     axis = figures.scatter(table, ["psnr_y", "lpips_alex"]).axes[0]
     np.testing.assert_allclose(axis.collections[1].get_offsets(), [(25 + i, 24 + i) for i in range(3)])

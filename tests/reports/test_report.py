@@ -199,13 +199,19 @@ def test_index_links_to_reports(run):
     assert Page(text).fetched == []
 
 
-def test_the_time_of_a_report_is_the_median_of_the_evaluation(tmp_path):
-    rows = [("gan", "set", f"image{i}", "seconds_per_megapixel", "", seconds) for i, seconds in enumerate((9, 1, 2))]
-    table = pd.DataFrame(rows, columns=evaluation.COLUMNS)  # the first photograph pays for compiling
+def test_costs_are_columns_of_a_report_and_count_as_no_photograph(tmp_path):
+    rows = [("gan", "set", f"image{i}", "psnr_y", "", 25.0) for i in range(3)]
+    rows += [
+        ("gan", "set", None, "seconds_per_megapixel", "median", 1.5),
+        ("gan", "set", None, "parameters", "", 174.2),
+    ]
+    table = pd.DataFrame(rows, columns=evaluation.COLUMNS)
     run = runs.Run(tmp_path / "run")
     run.write_metrics(table)
-    assert report.summary(run).loc[("set", "gan"), "seconds_per_megapixel"] == 2
     pd.testing.assert_frame_equal(report.summary(run), evaluation.summary(table))
+    text = report.markdown(run)
+    assert "mean of 3 photographs" in text and "time (s/MP) ↓" in text and "parameters (k) ↓" in text
+    assert "| gan | 25.00 | 1.5000 | 174.20 |" in text
 
 
 def test_index_names_what_differs_between_runs(tmp_path):
