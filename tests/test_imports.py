@@ -41,8 +41,8 @@ WITHIN = {
         "symptoms",
     ],
     "evaluation": [
-        *("costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "metrics", "crops"),
-        "published",
+        *("costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps", "metrics"),
+        *("crops", "published"),
     ],
     "reports": [
         *("overview", "report", "appendix", "article", "controls", "charts", "embedded", "web", "card", "inspector"),

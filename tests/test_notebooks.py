@@ -80,7 +80,7 @@ EQUATIONS = {
     "01": ["h(x) = "],
     "02": [r"\mathcal{L}_1 =", r"\mathcal{L}_\text{MS-SSIM} =", r"\mathcal{L}_\text{mix} ="],
     "03": [r"\mathcal{L}_\text{perc} =", r"\sigma(C(x))", r"\log \, D(x, y)", r"\nabla_z C(z)"],
-    "04": [r"\mathrm{PSNR} =", r"\mathrm{SSIM} =", r"\mathrm{LPIPS} =", r"\theta ="],
+    "04": [r"\mathrm{PSNR} =", r"\mathrm{SSIM} =", r"\mathrm{LPIPS} =", r"\mathrm{DISTS} =", r"\theta ="],
 }
 
 

@@ -8,6 +8,7 @@ tables       scenes measured: a tidy table, its means, the planes of quality aga
 comparison   what is better, worse, or not to be told apart
 certainty    intervals over photographs and seeds, for many questions at once
 ablation     a run and its variants: what they changed, what they measured
+maps         where a picture differs from another, and at which frequencies
 crops        the details worth a look
 published    what papers print, and whether it may stand beside ours
 
@@ -15,7 +16,7 @@ Nothing in here imports a framework before a network is used.
 """
 
 from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants
-from srnb.evaluation.comparison import findings, gains, intervals, verdicts
+from srnb.evaluation.comparison import agreement, findings, gains, intervals, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import checked, marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
@@ -38,6 +39,7 @@ __all__ = [
     "COLUMNS",
     "DEFAULT_METRICS",
     "Scene",
+    "agreement",
     "area",
     "bicubic",
     "by_image",

@@ -1,5 +1,7 @@
 """Is one model better than another, or do they only differ by chance?"""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -62,6 +64,26 @@ def intervals(table, *, reference="bicubic", level=0.95, seed=0):
         rows += [{"verdict": "equal"} | row for row in own]
     columns = ["dataset", "model", "metric", "difference", "low", "high", "p", "images", "seeds", "verdict"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def agreement(table):
+    """Return how much metrics agree: the rank correlation of each pair (Spearman), a square frame.
+
+    The models are ranked by each metric on every photograph, the better side first whichever that is, and the
+    correlations are averaged over photographs: 1 is the same order everywhere, 0 none in common, -1 the reverse.
+    A metric that puts no model before another on any photograph has NaN.
+    """
+    table = table[~table["metric"].isin(COSTS)]
+    metrics, found = table["metric"].unique(), []
+    for _, rows in table.groupby(["dataset", "image"], sort=False):
+        values = rows.pivot(index="model", columns="metric", values="value").reindex(columns=metrics)
+        signs = [1 if METRICS[metric].direction == "higher" else -1 for metric in metrics]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append((values * signs).rank().corr().to_numpy())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice")  # NaN is the answer there
+        mean = np.nanmean(found, axis=0)
+    return pd.DataFrame(mean, index=metrics, columns=metrics)
 
 
 def _verdict(row, p, level):

@@ -71,12 +71,33 @@ def lpips(sr, hr, *, net="alex"):
 
     from srnb import losses
 
-    sr, hr = _quantised_pair(sr, hr)
-    if sr.shape[-1] == 1:
-        sr, hr = np.repeat(sr, 3, axis=-1), np.repeat(hr, 3, axis=-1)
     taps, heads = _lpips_network(net)
-    hr, sr = (picture[None].astype("float32") / 255 for picture in (hr, sr))
+    hr, sr = _network_pair(sr, hr)
     return float(ops.convert_to_numpy(losses.lpips(hr, sr, features=taps, heads=heads)))
+
+
+def lpips_maps(sr, hr, *, net="alex"):
+    """Return the maps (1, H, W) whose means add up to `lpips`, one for each layer, on the framework's side."""
+    from srnb import losses
+
+    taps, heads = _lpips_network(net)
+    hr, sr = _network_pair(sr, hr)
+    return losses.lpips_maps(hr, sr, features=taps, heads=heads)
+
+
+def dists(sr, hr):
+    """Return DISTS (Ding et al. 2020) over the whole picture, in its own size: how far textures and structures differ.
+
+    Another judge than LPIPS: it compares statistics of maps, not place by place, and forgives texture that is moved.
+    """
+    from keras import ops
+
+    from srnb import losses
+    from srnb.models import features
+
+    alpha, beta = features.dists_weights()
+    hr, sr = _network_pair(sr, hr)
+    return float(ops.convert_to_numpy(losses.dists(hr, sr, features=_dists_network(), alpha=alpha, beta=beta)))
 
 
 def lr_consistency(sr, lr, *, border, channel):
@@ -115,6 +136,13 @@ def _quantised_pair(sr, hr):
     return images.to_uint8(sr), images.to_uint8(hr)
 
 
+def _network_pair(sr, hr):
+    """Return hr and sr, quantised, as batches of RGB for a network."""
+    pair = reversed(_quantised_pair(sr, hr))
+    pair = (np.repeat(each, 3, axis=-1) if each.shape[-1] == 1 else each for each in pair)
+    return tuple(each[None].astype("float32") / 255 for each in pair)
+
+
 def _prepare(sr, hr, border, channel):
     """Quantise, cut the border, take the channel; return both as float64 (H, W, 1 or 3), 0-255."""
     if channel not in CHANNELS:
@@ -147,16 +175,29 @@ def _ssim_channel(x, y):
 @cache
 def _lpips_network(net):
     """Return the feature network of LPIPS and its linear heads."""
-    import keras
-
     from srnb.models import features
 
     if net not in LPIPS_NETS:
         raise ValueError(f"net must be one of {', '.join(LPIPS_NETS)}. Received: {net!r}")
-    name, policy = LPIPS_NETS[net], keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # a metric is the same in a training of half precision
+    name = LPIPS_NETS[net]
+    return _in_float32(features.build, name, features.lpips_taps(name)), features.lpips_heads(name)
+
+
+@cache
+def _dists_network():
+    from srnb.models import features
+
+    return _in_float32(features.build, "vgg16", features.lpips_taps("vgg16"), pooling="l2")
+
+
+def _in_float32(build, *arguments, **options):
+    """Build a network of single precision: a metric is the same in a training of half precision."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
     try:
-        return features.build(name, features.lpips_taps(name)), features.lpips_heads(name)
+        return build(*arguments, **options)
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -214,6 +255,10 @@ METRICS = {
     "ssim_rgb": _ssim("SSIM RGB", "rgb"),
     "lpips_alex": _lpips("LPIPS alex", "alex"),
     "lpips_vgg": _lpips("LPIPS vgg", "vgg"),
+    "dists": Metric(
+        *("DISTS", "", "lower", "VGG16 with L2 pooling, RGB; 8 bit; whole picture in its own size"),
+        lambda sr, hr, lr, border: dists(sr, hr),
+    ),
     "lr_consistency": Metric(
         "LR PSNR",
         "dB",

@@ -32,6 +32,15 @@ class Scene:
         """All pictures by name, in the order in which they are shown: LR, those of the models, HR."""
         return {"LR": self.lr, **self.sr, "HR": self.hr}
 
+    def detail(self, box):
+        """Return the scene of a box (top, left, size), in pixels of `hr`, moved and shrunk to the grid of `lr`."""
+        top, left, size = (side // self.scale for side in box)
+        small = np.s_[top : top + size, left : left + size]
+        top, left, size = (side * self.scale for side in (top, left, size))
+        large = np.s_[top : top + size, left : left + size]
+        sr = {name: picture[large] for name, picture in self.sr.items()}
+        return Scene(self.image, self.lr[small], self.hr[large], self.grey, sr)
+
     def upscale(self, name, model):
         """Add what `model`, a network or a function of `lr`, makes of `lr`: in 8 bit, as a file would hold it."""
         self.sr[name] = images.from_uint8(images.to_uint8(_method(model)(self.lr)))

@@ -24,7 +24,7 @@ from srnb.losses.adversarial import (
     vanilla,
     wasserstein,
 )
-from srnb.losses.perceptual import feature_matching, lpips, perceptual, style
+from srnb.losses.perceptual import dists, feature_matching, lpips, lpips_maps, perceptual, style
 from srnb.losses.pixel import charbonnier, l1, mse, total_variation
 from srnb.losses.structural import ZHAO_SIGMAS, AdaptiveMix, BalancedMix, mix, ms_ssim, ssim
 
@@ -40,11 +40,13 @@ __all__ = [
     "bounds",
     "charbonnier",
     "declare",
+    "dists",
     "feature_matching",
     "hinge",
     "l1",
     "least_squares",
     "lpips",
+    "lpips_maps",
     "mix",
     "ms_ssim",
     "mse",

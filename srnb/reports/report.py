@@ -51,9 +51,13 @@ def render(run, *, trial=""):
     number = iter(range(2 if scenes else 1, 100))
     strips = _numbered(read("figures", _saved, run, "strip_"), number)
     plane = _numbered(read("metrics.csv", _plane, table) if compared else (), number)
+    opinions = _numbered(read("figures", _opinions, run), number)
     costs = _numbered(read("figures", _saved, run, "cost_"), number)
     failures = _numbered(read("figures", _saved, run, "failure_"), number)
-    above = {(figure["caption"], figure["alt"]): figure["number"] for figure in (*strips, *plane, *costs, *failures)}
+    above = {
+        (figure["caption"], figure["alt"]): figure["number"]
+        for figure in (*strips, *plane, *opinions, *costs, *failures)
+    }
     notebooks, headings = [], []
     for stem in record.get("notebooks", {}):
         copy = run.folder / f"{stem}.ipynb"
@@ -77,6 +81,7 @@ def render(run, *, trial=""):
         scenes=scenes,
         strips=strips,
         plane=plane,
+        opinions=opinions,
         costs=costs,
         failures=failures,
         curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
@@ -176,6 +181,10 @@ def _saved(run, prefix):
             alternative = picture.info.get("Description") or f"Strip of pictures: {words}"
             found.append({"source": embedded.webp(picture, quality=85), "caption": caption, "alt": alternative})
     return found
+
+
+def _opinions(run):
+    return [figure for prefix in ("agreement", "differences", "spectra") for figure in _saved(run, prefix)]
 
 
 def _plane(table):

@@ -97,3 +97,24 @@ def test_findings_are_written_from_the_numbers():
     assert evaluation.findings(table, reference="mixed").count("\n") == 2
     nothing = table_of({"bicubic": [1.0], "same": [1.0 - 1e-9]})
     assert evaluation.findings(nothing) == "set, 1 photograph\n  same against bicubic: PSNR Y 0.00 dB (better on 0)"
+
+
+def test_judges_agree_where_they_put_the_models_in_the_same_order():
+    values = {  # of three models on two photographs; LPIPS is better when lower
+        "psnr_y": ((1, 2, 3), (3, 2, 1)),
+        "ssim_y": ((1, 2, 3), (1, 2, 3)),
+        "lpips_alex": ((3, 2, 1), (1, 2, 3)),
+        "dists": ((5, 5, 5), (5, 5, 5)),
+    }
+    rows = [
+        (model, "set", f"image{image}", metric, "", float(value))
+        for metric, images in values.items()
+        for image, each in enumerate(images)
+        for model, value in zip("abc", each, strict=True)
+    ]
+    rows.append(("a", "set", None, "parameters", "", 1.0))
+    found = evaluation.agreement(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    assert found.index.tolist() == found.columns.tolist() == list(values)
+    assert found.loc["psnr_y", "lpips_alex"] == pytest.approx(1)
+    assert found.loc["psnr_y", "ssim_y"] == pytest.approx(0)  # the same order once, and once the reverse
+    assert found.loc["dists"].isna().all()

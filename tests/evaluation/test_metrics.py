@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden import make_lpips
+from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from srnb.data import images, resize
 from srnb.evaluation import metrics
+from srnb.models import features
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "lpips.json").read_text())
 
@@ -94,6 +96,45 @@ def test_the_golden_numbers_are_what_the_package_says_today(net):
     assert make_lpips.package_values({"alex": "alexnet", "vgg": "vgg16"}[net]) == pytest.approx(GOLDEN[net], abs=1e-5)
 
 
+def test_dists_is_what_its_paper_says():
+    """Worked out in NumPy alone: VGG16 with smoothed pooling, means and covariances of its maps."""
+    weights, taps = features._load_bundled("vgg16"), features.lpips_taps("vgg16")
+    alpha, beta = features.dists_weights()
+    assert sum(each.sum() for each in (*alpha, *beta)) == pytest.approx(1, abs=1e-6)
+
+    def maps(picture):
+        found, x = [picture], (picture - features.IMAGENET_MEAN) / features.IMAGENET_DEVIATION
+        for name in features.layer_names("vgg16"):
+            if name.endswith("conv1") and name != "block1_conv1":
+                taps_1d = np.array([0.25, 0.5, 0.25])
+                smooth = ndimage.correlate1d(x**2, taps_1d, axis=0, mode="constant")
+                x = np.sqrt(ndimage.correlate1d(smooth, taps_1d, axis=1, mode="constant")[::2, ::2] + 1e-12)
+            around = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((1, 1), (1, 1), (0, 0))), (3, 3), axis=(0, 1))
+            x = np.einsum("hwikl,klio->hwo", around, weights[f"{name}/kernel"], optimize=True)
+            x = np.maximum(x + weights[f"{name}/bias"], 0)
+            found += [x] if name in taps else []
+        return found
+
+    (hr, sr), likeness = make_lpips.pairs()[0], 0
+    pair = zip(maps(hr[:32, :32] / 255), maps(sr[:32, :32] / 255), alpha, beta, strict=True)
+    for x, y, texture, structure in pair:
+        x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
+        covariance = ((x - x.mean(0)) * (y - y.mean(0))).mean(0)
+        likeness += (texture * (2 * x.mean(0) * y.mean(0) + 1e-6) / (x.mean(0) ** 2 + y.mean(0) ** 2 + 1e-6)).sum()
+        likeness += (structure * (2 * covariance + 1e-6) / (x.var(0) + y.var(0) + 1e-6)).sum()
+    hr, sr = images.from_uint8(hr[:32, :32]), images.from_uint8(sr[:32, :32])
+    assert metrics.dists(sr, hr) == pytest.approx(1 - likeness, abs=1e-4) and 1 - likeness > 0.1
+    assert metrics.dists(hr, hr) == pytest.approx(0, abs=1e-6)
+
+
+def test_dists_forgives_texture_that_is_moved_and_lpips_does_not():
+    random = np.random.default_rng(0)
+    grass, blur = random.random((96, 96, 3), "float32"), np.full((96, 96, 3), 0.5, "float32")
+    other = random.random((96, 96, 3), "float32")
+    assert metrics.dists(other, grass) < 0.5 * metrics.dists(blur, grass)
+    assert metrics.psnr(other, grass, border=0, channel="y") < metrics.psnr(blur, grass, border=0, channel="y")
+
+
 def test_lr_consistency_is_infinite_for_a_picture_that_shrinks_to_lr(pair):
     hr = pair[1]
     lr = images.from_uint8(resize.imresize(images.to_uint8(hr), 0.25))
@@ -116,7 +157,7 @@ def test_every_metric_says_its_name_unit_direction_and_protocol(pair):
     lr = images.from_uint8(resize.imresize(images.to_uint8(hr), 0.25))
     for name, metric in metrics.METRICS.items():
         assert metric.name and metric.direction in ("higher", "lower") and metric.protocol, name
-        if metric.compute and not name.startswith("lpips"):
+        if metric.compute and not name.startswith(("lpips", "dists")):
             assert "8 bit" in metric.protocol
             assert np.isfinite(metrics.measure(name, sr, hr=hr, lr=lr, border=4)), name
 

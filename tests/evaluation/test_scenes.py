@@ -13,6 +13,15 @@ def test_hr_is_cropped_and_lr_is_made_of_what_is_left(photographs):
     assert scene.lr.shape == (12, 15, 3) and scene.sr["bicubic"].shape == (48, 60, 3)
 
 
+def test_a_detail_lies_on_the_grid_of_lr(photographs):
+    scene = next(evaluation.upscale_pairs({}, photographs, scale=4))
+    detail = scene.detail((10, 21, 18))
+    np.testing.assert_array_equal(detail.hr, scene.hr[8:24, 20:36])
+    np.testing.assert_array_equal(detail.lr, scene.lr[2:6, 5:9])
+    np.testing.assert_array_equal(detail.sr["bicubic"], scene.sr["bicubic"][8:24, 20:36])
+    assert detail.image == scene.image and detail.scale == 4
+
+
 def test_photographs_of_one_name_stay_two(photographs, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photograph0.png"

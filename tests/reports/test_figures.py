@@ -87,6 +87,26 @@ def test_quality_against_cost_names_networks_of_papers_and_marks_ours_where_only
     assert "gan 16" in figure.alt and "SRResNet, EDSR" in figure.alt
 
 
+def test_maps_of_a_row_share_their_scale_and_spectra_stand_beside_hr(shown):
+    pictures = {"bicubic": shown["bicubic"], "gan": shown["HR"]}
+    errors = {"bicubic": np.full((40, 48), 4.0), "gan": np.full((40, 48), 2.0)}
+    figure = figures.differences(pictures, errors, errors, title="chelsea")
+    maps = [axis.images[0] for axis in figure.axes if axis.images and axis.images[0].get_array().ndim == 2][:4]
+    assert {each.get_clim() for each in maps} == {(0.0, 4.0)} and "gan 2 grey levels" in figure.alt
+    frequencies = np.linspace(0.01, 0.5, 50)
+    curves = {"bicubic": (frequencies, np.full(50, 0.5)), "HR": (frequencies, np.full(50, 2.0))}
+    figure = figures.spectra(curves, limit=0.125)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), 0.25)
+    assert "bicubic 0.25" in figure.alt
+
+
+def test_agreement_is_written_into_its_cells():
+    frame = pd.DataFrame([[1, 0.25], [0.25, np.nan]], index=["psnr_y", "dists"], columns=["psnr_y", "dists"])
+    figure = figures.agreement(frame)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "–"]
+    assert "DISTS and PSNR Y 0.25" in figure.alt
+
+
 def test_the_scatter_sets_every_model_against_the_reference(table):
     axis = figures.scatter(table, ["psnr_y", "lpips_alex"]).axes[0]
     np.testing.assert_allclose(axis.collections[1].get_offsets(), [(25 + i, 24 + i) for i in range(3)])
