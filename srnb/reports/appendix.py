@@ -48,7 +48,7 @@ def cells(copy, stem, *, templates, above=None):
     body, _ = exporter.from_notebook_node(notebook)
     body = re.sub(r"FORMULA(\d+)END", lambda match: formulas[int(match[1])], body)
     body = re.sub(r"<pre(?=[ >])", '<pre tabindex="0"', body)  # what scrolls must be within reach of the keyboard
-    body = re.sub(r"<th></th>", "<td></td>", body)
+    body = re.sub(r"<th[^>]*>(\s|&nbsp;)*</th>", "<td></td>", body)
     headings, taken = [], set()
 
     def heading(match):
