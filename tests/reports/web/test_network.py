@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from srnb import models
+from srnb.data import datasets, images
+from srnb.models import shipped
+from srnb.reports import inspector
 from srnb.reports.web import network
 
 # name of the zoo or spec -> overrides that make it small
@@ -94,6 +97,22 @@ def test_memory_is_used_again(in_node):
     short, long = (build("vdsr", blocks=blocks, width=8) for blocks in (3, 12))
     lr = picture(60, 60)
     assert in_node([long], lr)[1]["memory"] - in_node([short], lr)[1]["memory"] < 200_000
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("name", shipped.names())
+def test_ten_photographs_are_those_of_keras(in_node, name):
+    """Of ten photographs, their middle: at most one of 255, in at most 0.5 % of values."""
+    model, differing = shipped.load(name), []
+    pairs = [*datasets.pairs("Set5", scale=4), *datasets.pairs("Set14", scale=4)[:5]]
+    for _, path in pairs:
+        lr = inspector.middle([images.read(path)], 72)[0]
+        wanted = images.to_uint8(keras.ops.convert_to_numpy(model(lr[None]))[0]).astype(int)
+        difference = abs(images.to_uint8(in_node([model], lr)[0]) - wanted)
+        assert difference.max() <= 1, path
+        differing.append((difference > 0).mean())
+    print(f"{name}: {np.mean(differing):.3%} of the values differ by 1, {max(differing):.3%} of a photograph's")
+    assert len(differing) == 10 and np.mean(differing) <= 0.005
 
 
 def test_ends_must_be_one_network():
