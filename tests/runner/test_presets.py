@@ -179,10 +179,8 @@ def test_presets_of_papers_have_their_networks(name):
         (first["generator"], first, "", ("blocks", "width", "normalization", "skip", "attention", "residual_scale")),
         (second["discriminator"], second, "discriminator_", ("width", "grid", "normalization", "attention")),
     ):
-        given = {key: cell[prefix + key] for key in keys if cell[prefix + key]}
-        counts.append(
-            models.cost(network, **given)["trainable"] if prefix == "" or second["adversarial_weight"] else None
-        )
+        spec, _ = models.from_parameters(network, **{key: cell[prefix + key] for key in keys})
+        counts.append(models.cost(spec)["trainable"] if prefix == "" or second["adversarial_weight"] else None)
     assert all(expected in (None, count) for expected, count in zip(PAPERS[name], counts, strict=True))
     assert second["adversarial_weight"] or counts[1] is None
     for milestones, steps in ((first["milestones"], first["steps"]), (second["gan_milestones"], second["gan_steps"])):
