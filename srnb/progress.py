@@ -9,6 +9,8 @@ import re
 import sys
 import time
 
+_open = []  # the bars at work, outermost first: what is counted within one is a phase of it
+
 
 class Progress:
     """Show step, values, rate and time left of something that takes `total` steps.
@@ -20,29 +22,51 @@ class Progress:
                 ...
                 bar.update(step, loss=loss)
 
-    interval: least seconds between two displays; by default 1 when someone watches, 5 in a batch.
+    Within another one it has no place of its own: it is what that one is at, `pretrain 200/900 · … · validating 2/4`.
+
+    unit: what is counted, for the rate.
+    view: function that returns HTML to stand below the bar: drawn anew as long as that takes a hundredth of the time
+        at most, and when all is over, also in the notebook of a batch.
+    interval: least seconds between two displays; by default 1 when someone watches, 3 if there is a view, 5 in a batch.
     """
 
-    def __init__(self, total, title, *, start=0, interval=None):
-        self.total, self.title, self.step, self.values = total, title, start, {}
-        self._watched = is_watched()
-        self._interval = interval if interval is not None else (1.0 if self._watched else 5.0)
+    def __init__(self, total, title, *, start=0, unit="steps", view=None, interval=None):
+        self.total, self.title, self.unit, self.step, self.values = total, title, unit, start, {}
+        self._watched, self._view, self._body = is_watched(), view, ""
+        default = 5.0 if not self._watched else 3.0 if view else 1.0
+        self._interval = interval if interval is not None else default
         self._handle, self._shown_at, self._shown_step, self._curve = None, -float("inf"), None, []
         self._first = self._last = None  # (step, seconds) of the first update and of the last
         self._slowest = (0, 0.0)  # steps and seconds of the slowest stretch between two updates
-        self._phase = ""
+        self._phase, self._outer = "", None
+        self._due, self.showing = 0.0, 0.0  # when the view may be drawn again; seconds spent on all that is shown
 
     def __enter__(self):
+        if _open:
+            self._outer = _open[-1]
+            if self._watched:
+                self._show()
+            else:
+                self._shown_at = time.perf_counter()
+        _open.append(self)
         return self
 
     def __exit__(self, kind, error, traceback):
-        if self._shown_step != self.step or kind:
-            self._show("stopped" if kind else "")
+        _open.remove(self)
+        if self._outer:
+            return
+        self._phase, self._due = "", 0.0
+        if self._shown_step != self.step or kind or self._view:
+            self._show("stopped" if kind else "", last=True)
 
     def phase(self, name):
-        """Say at once what takes long now, such as "compiling"; it is over with the next update."""
+        """Say what takes long now, such as "compiling": at once, or within another bar if that has time for it.
+
+        It is over with the next update.
+        """
         self._phase = name
-        self._show(f"{name} …")
+        if not self._outer or time.perf_counter() - self._shown_at >= self._interval:
+            self._show()
 
     def update(self, step, **values):
         """Note that `step` steps are made; `values` (name -> number or text) stand beside it, the first as a curve."""
@@ -52,13 +76,13 @@ class Progress:
         stretch = (step - self._last[0], now - self._last[1])
         if stretch[1] > self._slowest[1]:
             self._slowest = stretch
+        phase, self._phase = self._phase, ""
         self.step, self.values, self._last = step, values, (step, now)
         first = next(iter(values.values()), None)
         if isinstance(first, int | float):
             self._curve.append(float(first))
-        if now - self._shown_at >= self._interval or (self._phase and self._watched):
+        if now - self._shown_at >= self._interval or (phase and self._watched and not self._outer):
             self._show()
-        self._phase = ""
 
     def line(self):
         """Return the state as one line: `pretrain 350/900 · pixel 0.0412 · 5.31 steps/s · 1:43 left`."""
@@ -66,7 +90,7 @@ class Progress:
         parts += [f"{name} {_number(value)}" for name, value in self.values.items()]
         rate = self._rate()
         if rate:
-            parts.append(f"{_number(rate)} steps/s")
+            parts.append(f"{_number(rate)} {self.unit}/s")
             if self.step < self.total:
                 parts.append(f"{duration((self.total - self.step) / rate)} left")
         return " · ".join(parts)
@@ -83,28 +107,53 @@ class Progress:
         seconds = self._last[1] - self._first[1] - self._slowest[1]
         return steps / seconds if steps > 0 and seconds > 0 else 0.0
 
-    def _show(self, note=""):
+    def _show(self, note="", *, last=False):
         self._shown_at, self._shown_step = time.perf_counter(), self.step
-        line = " · ".join(filter(None, [self.line(), note]))
+        if self._outer:
+            at = f"{self.title} {min(self.step + 1, self.total)}/{self.total}"
+            self._outer.phase(" · ".join(filter(None, [at, self._phase])))
+            return
+        line = " · ".join(filter(None, [self.line(), note or (self._phase and f"{self._phase} …")]))
         if not self._watched:
             print(line, flush=True)
-            return
+        if self._watched or (last and self._view and in_notebook()):
+            self._display(line)
+
+    def _display(self, line):
         from IPython.display import display
 
+        began = time.perf_counter()
+        curve = "" if self._view else _sparkline(self._curve)
         bar = (
             f'<div style="font-variant-numeric:tabular-nums"><progress value="{self.step}" max="{self.total}" '
-            f'style="width:16em;vertical-align:middle"></progress> {_sparkline(self._curve)} {html.escape(line)}</div>'
+            f'style="width:16em;vertical-align:middle"></progress> {curve} {html.escape(line)}</div>'
         )
-        shown = {"text/html": bar, "text/plain": line}
+        shown = {"text/html": bar + self._viewed(), "text/plain": line}
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)
         else:
             self._handle.update(shown, raw=True)
+        self.showing += time.perf_counter() - began
+
+    def _viewed(self):
+        """Return what the view shows, drawn anew if it is due."""
+        began = time.perf_counter()
+        if self._view and began >= self._due:
+            self._body = self._view()
+            now = time.perf_counter()
+            self._due = now + 100 * (now - began)
+        return self._body
 
 
-def track(items, title, *, total=None, interval=None):
+def phase(name):
+    """Say what takes long now on the bar that is open; nothing where there is none."""
+    if _open:
+        _open[-1].phase(name)
+
+
+def track(items, title, *, total=None, unit="steps", interval=None):
     """Yield `items`, showing how many are done; `total` is needed where `items` has no length."""
-    with Progress(len(items) if total is None else total, title, interval=interval) as bar:
+    with Progress(len(items) if total is None else total, title, unit=unit, interval=interval) as bar:
         for step, item in enumerate(items, start=1):
             yield item
             bar.update(step)
@@ -124,10 +173,12 @@ def duration(seconds):
 
 def is_watched():
     """Tell whether we are in the kernel of a notebook that no runner started."""
-    if os.environ.get("SRNB_HEADLESS") == "1" or "IPython" not in sys.modules:
-        return False
-    shell = sys.modules["IPython"].get_ipython()
-    return hasattr(shell, "kernel")
+    return os.environ.get("SRNB_HEADLESS") != "1" and in_notebook()
+
+
+def in_notebook():
+    """Tell whether we are in the kernel of a notebook, whoever started it."""
+    return "IPython" in sys.modules and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 
 def _number(value):

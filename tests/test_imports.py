@@ -45,7 +45,8 @@ WITHIN = {
         *("crops", "published"),
     ],
     "reports": [
-        *("overview", "report", "appendix", "article", "controls", "charts", "embedded", "web", "card", "inspector"),
+        *("overview", "report", "appendix", "article", "controls", "panel", "charts", "embedded", "web", "card"),
+        "inspector",
         "figures",
     ],
     "runner": [

@@ -22,6 +22,36 @@ def test_progress_is_throttled_but_shows_the_end(capsys):
     assert [line.split(" · ")[0] for line in lines] == ["count 1/1000", "count 1000/1000"]
 
 
+def test_what_is_counted_within_a_bar_is_a_phase_of_it(monkeypatch, capsys):
+    clock = {"now": 0}
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock["now"])
+    progress.phase("nobody listens")
+    with progress.Progress(9, "train", interval=5) as bar:
+        bar.update(4)
+        for _ in progress.track(range(3), "validating", unit="photographs"):
+            clock["now"] += 6
+            progress.phase("LPIPS")
+            clock["now"] += 2
+        bar.update(5)
+    assert capsys.readouterr().out.splitlines() == [
+        "train 4/9",
+        "train 4/9 · validating 1/3 · LPIPS …",
+        "train 4/9 · validating 2/3 · LPIPS …",
+        "train 4/9 · validating 3/3 · LPIPS …",
+        "train 5/9",
+    ]
+    list(progress.track([1], "count"))
+    assert capsys.readouterr().out.startswith("count 1/1"), "the next bar stands alone"
+
+
+def test_photographs_are_counted_as_photographs(monkeypatch, capsys):
+    clock = {"now": 0}
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock["now"])
+    for _ in progress.track(range(3), "upscaled", unit="photographs", interval=0):
+        clock["now"] += 2
+    assert capsys.readouterr().out.splitlines()[-1] == "upscaled 3/3 · 0.5000 photographs/s"
+
+
 def test_progress_says_where_it_stopped(capsys):
     with pytest.raises(KeyError), progress.Progress(9, "train", interval=60) as bar:
         bar.update(1)

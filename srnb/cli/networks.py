@@ -165,7 +165,7 @@ def evaluate(
     for name, photographs in pairs.items():
         made = {"degradation": degradation or "bicubic", "seed": degradation_seed}
         scenes = evaluation.upscale_pairs(methods, photographs, scale=scale, **made)
-        scenes = progress.track(scenes, name, total=len(photographs))
+        scenes = progress.track(scenes, name, total=len(photographs), unit="photographs")
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
     if degradation:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from srnb import files, runs
+from srnb import files, progress, runs
 from srnb.evaluation.metrics import METRICS, measure
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import upscale_pairs
@@ -67,8 +67,9 @@ def validate(model, *, scenes, metrics=("psnr_y",)):
     from srnb.evaluation import inference
 
     rows = []
-    for scene in scenes:
+    for scene in progress.track(scenes, "validating", unit="photographs"):
         sr = scene.sr["bicubic"] if model is None else inference.upscale(model, scene.lr)
+        progress.phase(f"measuring {', '.join(METRICS[metric].name for metric in metrics)}")
         rows.append([measure(metric, sr, hr=scene.hr, lr=scene.lr, border=scene.scale) for metric in metrics])
     return dict(zip(metrics, np.mean(rows, axis=0).tolist(), strict=True))
 

@@ -7,6 +7,7 @@ controls  what a notebook asks its reader: controls, and the stills that they le
 web       a network that enlarges its reader's own pictures in the browser
 embedded  pictures and files inside a page
 charts    the curves of a training as inline SVG
+panel     a training as it goes on, with a crop through time
 article   what a report says of a run, in words and small tables
 appendix  executed notebooks as they stand behind a report
 report    a run's folder as one page that opens anywhere; its form is in templates/

@@ -14,7 +14,7 @@ from srnb.reports import embedded
 
 PROGRESS = re.compile(r"^(?P<title>.*?) ?\d+/\d+( · .*)?$")  # a line of `progress.Progress` in a batch
 ASIDES = re.compile(r"^\*\*(To try|Next):\*\*|in JupyterLab, edit them here")  # to someone who has the notebook open
-VIEWS = ("inspector", "compare")  # the second is the slider of earlier runs
+VIEWS = ("inspector", "training", "compare")  # the last is the slider of earlier runs
 EMPTY = re.compile(r"<tbody>\s*</tbody>")
 
 
@@ -91,7 +91,7 @@ def _static(output):
     data = output.get("data", {})
     data.pop("application/vnd.jupyter.widget-view+json", None)  # dead without a kernel
     if EMPTY.search(data.get("text/html", "")) or any(f'class="{view}"' in data.get("text/html", "") for view in VIEWS):
-        return None  # the same pictures stand at the top of the report
+        return None  # the same pictures and curves stand in the report itself
     return output if any(data.values()) or "data" not in output else None
 
 

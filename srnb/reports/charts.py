@@ -1,4 +1,7 @@
-"""The curves of a training as inline SVG, whose text and colours are those of the page."""
+"""The curves of a training as inline SVG, whose text and colours are those of the page: for its live panel and report.
+
+Their style is templates/charts.css.
+"""
 
 import html
 import math
@@ -10,53 +13,92 @@ from srnb.evaluation.metrics import METRICS
 WIDTH, HEIGHT = 300, 150
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 22  # margins, in the same units
 
+BALANCE = ("real_logit", "fake_logit")
+ASIDE = ("learning_rate", "images_per_second", "colour_drift", "loss_scale")  # for who wants to know
+
 
 def of_log(log, *, reference=None):
     """Return for each stage of a run's log its charts, validation first, and what the trainer noticed.
 
     `log` is the frame of `runs.Run.read_log`; `reference` a dict of metric -> value of bicubic on the photographs of
-    validation, drawn dashed. What never changes has no chart.
+    validation, drawn dashed. What never changes has no chart. A chart is a dict: name, last (value), kind (validation,
+    term, balance or aside) and svg; the discriminator's mean logits for real and fake are one chart.
     """
     stages = []
     for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():
         numbers = rows.drop(columns=["stage", "step"]).select_dtypes("number")
-        charts = []
-        for name in sorted(numbers, key=lambda name: not name.startswith("validation_")):
-            kept = rows[np.isfinite(rows[name])]
-            if kept[name].nunique() > 1:
-                steps, values = kept["step"].to_numpy(float), kept[name].to_numpy(float)
-                charts.append(_chart(name, steps, values, reference or {}))
+        charts = [
+            _chart(name, _points(rows, name), reference or {})
+            for name in sorted(numbers, key=lambda name: not name.startswith("validation_"))
+            if name not in BALANCE and rows[name][np.isfinite(rows[name])].nunique() > 1
+        ]
+        if set(BALANCE) <= set(numbers) and rows[[*BALANCE]].notna().any(axis=None):
+            charts.append(_balance([_points(rows, name) for name in BALANCE]))
+        charts.sort(key=lambda chart: ("validation", "term", "balance", "aside").index(chart["kind"]))
         noticed = rows.reindex(columns=["step", "notice"]).dropna()
         notices = [f"step {row.step:,}: {row.notice}" for row in noticed.itertuples()]
         stages.append({"name": stage, "steps": f"{int(rows['step'].max()):,}", "charts": charts, "notices": notices})
     return stages
 
 
-def _chart(name, steps, values, reference):
+def markup(charts):
+    """Return charts side by side, as HTML."""
+    shown = [
+        f'<div class="chart {chart["kind"]}"><b>{html.escape(chart["name"])}</b><span>{chart["last"]}</span>'
+        f"{chart['svg']}</div>"
+        for chart in charts
+    ]
+    return f'<div class="charts">{"".join(shown)}</div>' if shown else ""
+
+
+def _points(rows, name):
+    """Return steps and values of what was logged under a name, without what is no number."""
+    kept = rows[np.isfinite(rows[name])]
+    return kept["step"].to_numpy(float), kept[name].to_numpy(float)
+
+
+def _chart(name, points, reference):
     metric = name.removeprefix("validation_") if name.startswith("validation_") else None
-    title, dashed = name.replace("_", " "), reference.get(metric)
+    title, dashed, values = name.replace("_", " "), reference.get(metric), points[1]
     if metric in METRICS:
         entry = METRICS[metric]
         title = f"{entry.name}{f' ({entry.unit})' if entry.unit else ''}, held out"
-    said = f"{title} over {steps[-1]:,.0f} steps, from {values[0]:.4g} to {values[-1]:.4g}"
+    said = f"{title} over {points[0][-1]:,.0f} steps, from {values[0]:.4g} to {values[-1]:.4g}"
     if dashed is not None:
         said += f"; bicubic {dashed:.4g}"
     return {
         "name": title,
         "last": f"{values[-1]:.4g}",
-        "validation": metric is not None,
-        "svg": _svg(steps, values, dashed, said, dots=metric is not None),
+        "kind": "validation" if metric else "aside" if name in ASIDE else "term",
+        "svg": _svg([points], {} if dashed is None else {"bicubic": dashed}, said, dots=metric is not None),
     }
 
 
-def _svg(steps, values, dashed, said, *, dots):
-    shown = [*values, *([] if dashed is None else [dashed])]
-    ticks = _ticks(min(shown), max(shown))
-    low, high = min(*ticks, *shown), max(*ticks, *shown)
+def _balance(curves):
+    (steps, real), (_, fake) = curves
+    return {
+        "name": "mean logit",
+        "last": f'real {real[-1]:.3g} <i class="second">fake {fake[-1]:.3g}</i>',
+        "kind": "balance",
+        "svg": _svg(
+            curves,
+            {"": 0.0},
+            f"mean logit of the discriminator over {steps[-1]:,.0f} steps: for real patches from {real[0]:.3g} to "
+            f"{real[-1]:.3g}, for fakes from {fake[0]:.3g} to {fake[-1]:.3g}",
+        ),
+    }
+
+
+def _svg(curves, dashed, said, *, dots=False):
+    """Draw curves, each steps and values, and dashed lines, name -> value; `said` is for who cannot see them."""
+    first, last = min(steps[0] for steps, _ in curves), max(steps[-1] for steps, _ in curves)
+    ends = [end for _, values in curves for end in (values.min(), values.max())] + list(dashed.values())
+    ticks = _ticks(min(ends), max(ends))
+    low, high = min(*ticks, *ends), max(*ticks, *ends)
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def x(step):
-        return LEFT + (step - steps[0]) / max(steps[-1] - steps[0], 1) * across
+        return LEFT + (step - first) / max(last - first, 1) * across
 
     def y(value):
         return TOP + (high - value) / ((high - low) or 1) * down
@@ -66,20 +108,21 @@ def _svg(steps, values, dashed, said, *, dots):
         f'<text x="{LEFT - 6}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{_short(tick)}</text>'
         for tick in ticks
     ]
-    ends = ((steps[0], "start"), (steps[-1], "end"))
-    parts += [f'<text x="{x(step):.1f}" y="{HEIGHT - 6}" text-anchor="{a}">{step:,.0f}</text>' for step, a in ends]
+    for step, anchor in ((first, "start"), (last, "end")):
+        parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{step:,.0f}</text>')
     parts.append(f'<text x="{LEFT + across / 2}" y="{HEIGHT - 6}" text-anchor="middle">step</text>')
-    if dashed is not None:
-        above = y(dashed) > TOP + 14
+    for name, value in dashed.items():
+        above = y(value) > TOP + 14
         parts.append(
-            f'<path class="dashed" d="M{LEFT} {y(dashed):.1f}h{across}"/><text x="{LEFT + 4}" '
-            f'y="{y(dashed) + (-4 if above else 12):.1f}">bicubic</text>'
+            f'<path class="dashed" d="M{LEFT} {y(value):.1f}h{across}"/><text x="{LEFT + 4}" '
+            f'y="{y(value) + (-4 if above else 12):.1f}">{name}</text>'
         )
-    kept = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 2 * WIDTH)).round().astype(int))
-    points = [(x(steps[place]), y(values[place])) for place in kept]
-    parts.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
-    if dots and len(points) <= 40:
-        parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.4"/>' for a, b in points]
+    for (steps, values), name in zip(curves, ("first", "second"), strict=False):
+        kept = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 2 * WIDTH)).round().astype(int))
+        points = [(x(steps[place]), y(values[place])) for place in kept]
+        parts.append(f'<polyline class="{name}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
+        if (dots and len(points) <= 40) or len(points) == 1:
+            parts += [f'<circle class="{name}" cx="{a:.1f}" cy="{b:.1f}" r="2.4"/>' for a, b in points]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(said)}">{"".join(parts)}</svg>'
 
 

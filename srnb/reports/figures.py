@@ -383,66 +383,6 @@ def intervals(differences, gains, *, title=""):
 
 
 @themed
-def curves(log, *, stage, reference=None):
-    """Draw every logged loss of a stage over its steps, and below what validation measured.
-
-    `log` is the frame of `runs.Run.read_log`; `reference` a dict of validation name -> value drawn as a dashed line.
-    """
-    log = log[log["stage"] == stage].dropna(axis="columns", how="all")
-    measured = [name for name in log if name.startswith("validation_")]
-    plain = ("stage", "step", "learning_rate", "images_per_second", "real_logit", "fake_logit", "notice", *measured)
-    terms = [name for name in log if name not in plain]
-    columns = min(max(len(terms), len(measured), 2), 4)
-    rows = -(-len(terms) // columns) + bool(measured)
-    figure, axes = new(3.2 * columns, 2.2 * rows, rows, columns, squeeze=False)
-    for axis, name in zip(axes.flat, terms, strict=False):
-        axis.plot(log["step"], log[name], color=COLOURS[0])
-        axis.set_title(name.replace("_", " "), fontsize=9)
-    for axis, name in zip(axes[-1], measured, strict=False):
-        metric = name.removeprefix("validation_")
-        values = log[["step", name]].dropna()
-        axis.plot(values["step"], values[name], color=COLOURS[2], marker="o", markersize=4)
-        axis.set_title(f"held out: {label(metric)}", fontsize=9)
-        if reference and metric in reference:
-            axis.axhline(reference[metric], color=INK, linestyle="--")
-            axis.annotate(
-                "bicubic", (0.02, reference[metric]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom"
-            )
-    for axis in axes.flat:
-        axis.set_visible(axis.has_data())
-        axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-    last = "; ".join(f"{name.replace('_', ' ')} {log[name].dropna().iloc[-1]:.4g}" for name in (*measured, *terms))
-    dashed = "; bicubic dashed" if reference else ""
-    return figure.described(
-        f"The stage {stage}: losses over its steps, and what validation measured{dashed}.",
-        f"Curves over {log['step'].max():,} steps, which end at: {last}.",
-    )
-
-
-@themed
-def balance(log):
-    """Draw the discriminator's mean logit for real and for fake patches over the steps of a GAN stage."""
-    log = log[log["stage"] == "gan"]
-    figure, axis = new(5.2, 2.4)
-    for name, colour, text in (("real_logit", COLOURS[2], "real"), ("fake_logit", COLOURS[1], "fake")):
-        axis.plot(log["step"], log[name], color=colour, label=text)
-    axis.axhline(0, color=INK, linewidth=0.8)
-    axis.set_title("mean logit of the discriminator", fontsize=9)
-    axis.set_xlabel("step", fontsize=8)
-    axis.tick_params(labelsize=8)
-    axis.legend(fontsize=8, frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
-    ends = ", ".join(f"{name} {log[name + '_logit'].dropna().iloc[-1]:.3g}" for name in ("real", "fake"))
-    return figure.described(
-        "The game's balance: what the discriminator says of real and of generated patches. Where the curves part for "
-        "good, it wins.",
-        f"Two curves of mean logits, which end at: {ends}.",
-    )
-
-
-@themed
 def rates(frame, *, chosen, term="pixel"):
     """Draw a loss over the learning rate that made it, from the frame of `training.rehearse`; `chosen` is marked."""
     figure, axis = new(5.2, 2.4)

@@ -16,7 +16,7 @@ from pygments.formatters import HtmlFormatter
 from srnb import evaluation, files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
-from srnb.reports import appendix, article, charts, embedded, figures, inspector
+from srnb.reports import appendix, article, charts, embedded, figures, inspector, panel
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCENES = 6  # photographs in the inspector
@@ -84,7 +84,16 @@ def render(run, *, trial=""):
         opinions=opinions,
         costs=costs,
         failures=failures,
-        curves=[stage | {"number": next(number)} for stage in curves if stage["charts"] or stage["notices"]],
+        curves=[
+            stage
+            | {
+                "number": next(number),
+                "markup": charts.markup(stage["charts"]),
+                "progress": read("figures", panel.crop, run, stage["name"], otherwise=""),
+            }
+            for stage in curves
+            if stage["charts"] or stage["notices"]
+        ],
         ablations=read("variants", article.ablations, run, otherwise=None) if record.get("grid") else None,
         limits=read("metrics.csv", article.limits, record, table, differences, log),
         trial=trial,
@@ -247,7 +256,7 @@ def style():
     """Return the style of all pages, with the colours of code for light and dark."""
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     code = f"{light}\n@media (prefers-color-scheme:dark){{{dark}}}\n.highlight{{background:none!important}}"
-    return (TEMPLATES / "style.css").read_text("utf-8") + code
+    return "".join((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "charts.css")) + code
 
 
 @cache

@@ -193,6 +193,7 @@ class Trainer:
         best=None,
         checkpoint_every=500,
         callbacks=(),
+        view=None,
     ):
         """Train up to step number `steps`; a trainer that has been restored goes on from its step.
 
@@ -203,7 +204,8 @@ class Trainer:
             it came about: figures/<stage>-<step>.png.
         best: metric among those of `validate` whose best weights are kept as weights/<stage>-best.weights.h5. Chosen on
             the photographs that are validated on, so no fair number of theirs.
-        callbacks: Keras callbacks; their epoch is the stretch between two log lines.
+        callbacks: Keras callbacks; their epoch is the stretch between two log lines, called by its last step.
+        view: function that returns HTML to stand below the progress bar, see `progress.Progress`.
         Symptoms of a game gone wrong are logged as `notice` and shown, see `symptoms`.
         Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays. After
         USR1, by which schedulers say that time is short, or a first Ctrl-C, saves a checkpoint and raises
@@ -231,15 +233,19 @@ class Trainer:
         validation = Validation(run, stage, records=log.records, measure=validate, picture=picture, best=best)
         if backend.accelerator():
             run.update(device=backend.accelerator())
-        bar = progress.Progress(steps, stage, start=first)
+        bar = progress.Progress(steps, stage, start=first, view=view)
         with signals.heard() as told, self._watched(callbacks) as watchers, bar:
             log.restart(log.kept(first))
-            bar.phase("compiling the training step")
+            forms = set()  # of the step: with and without a move of the generator
             for step, (lr, hr) in zip(range(first + 1, steps + 1), batches(first), strict=False):
                 if told.is_set():
                     self._leave(run, log, step - 1)
+                moves = self.generator_moves(step)
+                if moves not in forms:
+                    bar.phase("compiling the training step")
+                    forms.add(moves)
                 watchers.on_train_batch_begin(step)
-                log.add(step, self.train_step(lr, hr, generator_moves=self.generator_moves(step)))
+                log.add(step, self.train_step(lr, hr, generator_moves=moves))
                 watchers.on_train_batch_end(step)
                 bar.update(step, **log.news)
                 if step % log_every and step < steps:
@@ -247,13 +253,14 @@ class Trainer:
                 record = log.mean(batch_size=len(lr))
                 self.sync()
                 if step % validate_every == 0 or step == steps:
-                    bar.phase("measuring the held-out photographs")
+                    bar.phase("validating")
                     record |= validation(step, self.average)
                 log.write(step, record)
+                bar.update(step, **log.news)
                 if step % checkpoint_every == 0 or step == steps:
                     self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
                     checkpoints.forget_all_but(2, run.checkpoints, stage)
-                watchers.on_epoch_end(step // log_every, record)
+                watchers.on_epoch_end(step, record)
                 if self.generator.stop_training:
                     break
                 log.restart()

@@ -135,8 +135,6 @@ def drawn(table, shown):
     yield figures.perception_distortion(points, line=["pretrained", "gan"])
     yield figures.scatter(table, ["psnr_y", "lpips_alex"])
     yield figures.intervals(evaluation.intervals(table), gains, title="title")
-    yield figures.curves(log, stage="gan", reference={})
-    yield figures.balance(log)
     yield figures.rates(log.assign(learning_rate=[1e-3, 1e-2]), chosen=1e-3)
     yield figures.rehearsals({"one": log})
     yield figures.kernels(2)
@@ -194,12 +192,3 @@ def test_figures_are_unknown_to_pyplot(shown):
     before = plt.get_fignums()
     figures.strip(shown)
     assert plt.get_fignums() == before
-
-
-def test_curves_wrap_so_that_each_stays_large_enough():
-    terms = {f"term_{number}": [0.5, 0.1] for number in range(6)}
-    log = pd.DataFrame({"stage": "gan", "step": [1, 2], **terms, "validation_psnr_y": [25.0, 26.0]})
-    figure = figures.curves(log, stage="gan", reference={"psnr_y": 24.0})
-    drawn = [axis.get_title() for axis in figure.axes if axis.get_visible()]
-    assert drawn == [*(name.replace("_", " ") for name in terms), "held out: PSNR Y (dB) ↑"]
-    assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (3, 4)
