@@ -3,6 +3,7 @@
 import ast
 import math
 import re
+from contextlib import suppress
 from datetime import date
 from pathlib import Path, PurePath
 
@@ -230,7 +231,8 @@ def settings(run, record):
     for stem in record.get("notebooks") or {}:
         copy = run.folder / f"{stem}.ipynb"
         if copy.is_file():
-            defaults |= _defaults(copy)
+            with suppress(Exception):  # the report says of a damaged copy that it cannot be read
+                defaults |= _defaults(copy)
     values = record.get("values") or {
         name: v for own in (record.get("parameters") or {}).values() for name, v in own.items()
     }
@@ -252,7 +254,7 @@ def command(run, record):
         if path.is_file():
             known = yaml.safe_load(path.read_text("utf-8")) or {}
     parts = ["srnb run", *(stem[:2] for stem in record.get("notebooks") or {} if stem[:2].isdigit())]
-    parts += [f"--preset {preset}"] if preset else []
+    parts += [f"--preset {_quoted(preset)}"] if preset else []
     parts += [f"--backend {record['backend']}"] if record.get("backend") else []
     asked = {name: value for name, value in record["values"].items() if name not in RUNNER and known.get(name) != value}
     asked = {name: asked[name] for name in settings(run, record) if name in asked} if not known else asked

@@ -105,7 +105,7 @@ def render(run, *, trial=""):
         glossary=article.GLOSSARY,
         notebooks=notebooks,
         headings=headings,
-        unreadable=unreadable,
+        unreadable=dict.fromkeys(unreadable),  # several parts may need one file
     )
     path = run.folder / "report" / "index.html"
     files.write_text(path, page)

@@ -85,7 +85,7 @@ def test_a_finished_run(results, tmp_path):
         if command[0] == "report" and status == 0 and name == "noise" and file.parts[0] not in ("weights", "owners"):
             page = (folder / "report" / "index.html").read_text()
             read = file.suffix in (".ipynb", ".csv", ".jsonl") or file.parts[0] == "figures"
-            assert not read or f"{file.parts[0]}" in page.partition("unreadable")[2], told
+            assert not read or f"{file.parts[0]}" in page.partition("could not be read")[2], told
     for folder, before in kept.items():
         assert states(folder) == before
     print(f"{len(kept)} damaged runs, {len(cases)} commands")

@@ -182,12 +182,16 @@ DAMAGED = {
 def test_a_damaged_file_costs_its_own_part_only(tmp_path, name):
     run = runs.Run(tmp_path / "damaged")
     run.update(status="failed", notebooks={"01_data": {"status": "complete"}, "02_train": {"status": "complete"}})
+    run.update(preset="my own", values={"steps": 5})
     nbformat.write(new_notebook(cells=[new_markdown_cell("# still here")]), run.folder / "02_train.ipynb")
     for file in [path for path in DAMAGED if path.split("/")[0] == name.split("/")[0]]:
         (run.folder / file).parent.mkdir(parents=True, exist_ok=True)
         (run.folder / file).write_text(DAMAGED[file])
     text = report.render(run).read_text()
     assert "could not be read" in text and name.rpartition("/a/")[0] in text and "still here" in text
+    assert "--preset &#39;my own&#39; \\\n  -p steps 5" in text
+    named = text.partition("could not be read")[2].partition("<pre")[2].partition(">")[2].partition("</pre>")[0]
+    assert len(named.splitlines()) == 1 and "run.json" not in named
 
 
 def test_index_links_to_reports(run):
