@@ -51,7 +51,7 @@ def title(run, record):
 
 
 def states(run, record):
-    """Return sentences that must come before all others: that a run failed or is not finished.
+    """Return sentences that must come before all others: that a run failed, is not finished or measured nothing.
 
     Each is a dict of head, text and source, the last two may be empty.
     """
@@ -69,6 +69,11 @@ def states(run, record):
         found.append({"head": head, "text": text, "source": error.get("source")})
     elif status != "complete" and not run.is_done:
         found.append({"head": f"This run is not finished: {status}.", "text": reached, "source": None})
+    elif not (run.folder / "metrics.csv").is_file():
+        last = f"It was asked for no more than {', '.join(steps)}. " if steps else ""
+        found.append(
+            {"head": "This run measured nothing.", "text": f"{last}Numbers come from notebook 4.", "source": None}
+        )
     return found
 
 

@@ -159,6 +159,20 @@ def test_an_empty_run_has_a_report_too(tmp_path):
     assert report.summary(run) is None
 
 
+def test_half_a_run_says_so_first(tmp_path):
+    run = runs.Run(tmp_path / "half")
+    run.update(status="complete", notebooks={"01_data": {"status": "complete"}, "02_pretrain": {"status": "complete"}})
+    (run.folder / "DONE").touch()
+    text = report.render(run).read_text()
+    assert text.index("This run measured nothing.") < text.index("<h1") and "no more than 01_data, 02_pretrain." in text
+    run.update(
+        status="interrupted", notebooks={"01_data": {"status": "complete"}, "02_pretrain": {"status": "running"}}
+    )
+    (run.folder / "DONE").unlink()
+    text = report.render(run).read_text()
+    assert "<b>This run is not finished: interrupted.</b> 1 of 2 steps are complete" in text
+
+
 def test_notices_are_text_beside_the_curves(tmp_path):
     run = runs.Run(tmp_path / "noticed")
     run.update(status="running", notebooks={})

@@ -1,6 +1,8 @@
 // Writes a PNG file as its rows come: it never lies in memory uncompressed, and no canvas limits its size.
 "use strict";
 
+const ROWS = 64; // filtered and compressed at a time
+
 const CRC = Uint32Array.from({ length: 256 }, (_, value) => {
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
   return value;
@@ -45,7 +47,10 @@ function createPng(width, height, alpha) {
   }
 
   return {
-    write: (rgba) => writer.write(filtered(rgba)),
+    async write(rgba) {
+      const step = 4 * width * ROWS;
+      for (let from = 0; from < rgba.length; from += step) await writer.write(filtered(rgba.subarray(from, from + step)));
+    },
     async finish() {
       await writer.close();
       await compressed;

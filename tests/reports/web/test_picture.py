@@ -72,10 +72,10 @@ def test_where_nothing_is_visible_nothing_changes(javascript):
 
 @pytest.mark.parametrize("alpha", [False, True])
 def test_png_is_what_pillow_reads(javascript, alpha):
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 13, 4), dtype="uint8")
+    pixels = np.random.default_rng(0).integers(0, 256, (205, 13, 4), dtype="uint8")
     strips = [f"Uint8Array.from({part.ravel().tolist()})" for part in (pixels[:4], pixels[4:])]
     call = (
-        f"(async () => {{ const png = createPng(13, 9, {str(alpha).lower()});"
+        f"(async () => {{ const png = createPng(13, 205, {str(alpha).lower()});"
         f"await png.write({strips[0]}); await png.write({strips[1]});"
         "return btoa(String.fromCharCode(...new Uint8Array(await (await png.finish()).arrayBuffer()))) })()"
     )
