@@ -41,12 +41,12 @@ WITHIN = {
         "symptoms",
     ],
     "evaluation": [
-        *("costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps", "metrics"),
+        *("blind", "costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps", "metrics"),
         *("crops", "published"),
     ],
     "reports": [
-        *("overview", "report", "appendix", "article", "controls", "panel", "charts", "embedded", "web", "card"),
-        "inspector",
+        *("blind", "overview", "report", "appendix", "article", "controls", "panel", "charts", "embedded", "web"),
+        *("card", "inspector"),
         "figures",
     ],
     "runner": [

@@ -296,6 +296,51 @@ def report(name, markdown, trial, results):
 
 
 @main.command()
+@click.argument("name", metavar="RUN")
+@click.option("--models", metavar="A,B", help="Two results of notebook 4.  [default: the last two stages]")
+@click.option("--seed", default=0, show_default=True, help="Draws order and sides.")
+@click.option("--details", default=3, show_default=True, type=click.IntRange(1), help="Places of each photograph.")
+@click.option(
+    "--answers",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take in what a reader of the page saved, and say the result.",
+)
+@results_option
+@plainly
+def blind(name, models, seed, details, answers, results):
+    """Ask people which of two results looks more like a photograph, without telling which is which.
+
+    Writes results/RUN/blind/index.html, a page of one file that shows details in pairs, in random order and on random
+    sides. Its readers save their answers as a file. The result is a share with its exact binomial interval.
+
+    \b
+    srnb blind sample                                       the page
+    srnb blind sample --models gan,bicubic --seed 1         other pairs; earlier answers no longer count
+    srnb blind sample --answers answers-sample-1.json       one sitting more
+    """
+    import json
+
+    from srnb.evaluation import blind as test
+    from srnb.reports import blind as pages
+    from srnb.runner import chain
+
+    run = chain.find(name, results=results)
+    if answers:
+        try:
+            given = json.loads(answers.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"--answers must be a JSON file that the page saved. Received: {answers} ({error})"
+            ) from None
+        test.store(run, given)
+    else:
+        asked = [model.strip() for model in models.split(",")] if models else ()
+        click.echo(pages.page(run, test.prepare(run, models=asked, seed=seed, details=details)))
+    click.echo(test.finding(run))
+
+
+@main.command()
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
 )

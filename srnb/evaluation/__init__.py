@@ -9,6 +9,7 @@ comparison   what is better, worse, or not to be told apart
 certainty    intervals over photographs and seeds, for many questions at once
 ablation     a run and its variants: what they changed, what they measured
 maps         where a picture differs from another, and at which frequencies
+blind        results in pairs, without names, for people to choose from
 crops        the details worth a look
 published    what papers print, and whether it may stand beside ours
 

@@ -11,5 +11,6 @@ panel     a training as it goes on, with a crop through time
 article   what a report says of a run, in words and small tables
 appendix  executed notebooks as they stand behind a report
 report    a run's folder as one page that opens anywhere; its form is in templates/
+blind     a test that asks people which of two results looks more like a photograph
 overview  the index of all runs, and a site of it with their reports
 """
