@@ -5,6 +5,7 @@
 const GRID = 8; // tiles start at multiples of it, so that their smaller forms in the preview meet at whole pixels
 const LONGEST = 512; // pixels of a tile's side
 const MEMORY = 2 ** 29; // bytes for the maps of all workers together
+const STRIP = 2 ** 26; // bytes of a row of enlarged tiles
 const MOST_WORKERS = 8;
 
 // ---- tiles
@@ -19,12 +20,12 @@ function floatsPerPixel({ nodes, output }) {
 
 // Tiles {left, top, width, height} from the top down, with the window that a network has to see. `margin` pixels around a
 // tile are all that it depends on, so no seam can show. Of all divisions that fit into memory the quickest is taken.
-function planTiles(width, height, margin, workers, mostPixels) {
+function planTiles(width, height, margin, workers, mostPixels, tallest = LONGEST) {
   const windowSide = (side, length) => Math.min(side + 2 * margin, length);
-  const sides = (length) => [...new Set(Array.from({ length: Math.ceil(length / 16) }, (_, count) => Math.ceil(length / (count + 1) / GRID) * GRID))].filter((side) => side <= LONGEST);
+  const sides = (length, longest) => [...new Set(Array.from({ length: Math.ceil(length / 16) }, (_, count) => Math.ceil(length / (count + 1) / GRID) * GRID))].filter((side) => side <= longest);
   let best = null;
-  for (const tileHeight of sides(height))
-    for (const tileWidth of sides(width)) {
+  for (const tileHeight of sides(height, tallest))
+    for (const tileWidth of sides(width, LONGEST)) {
       const pixels = windowSide(tileWidth, width) * windowSide(tileHeight, height);
       const count = Math.ceil(width / tileWidth) * Math.ceil(height / tileHeight);
       const cost = Math.ceil(count / workers) * pixels + (pixels > mostPixels ? 1e12 * pixels : 0);
@@ -159,7 +160,8 @@ async function enlargePicture({ file, network, weights, modules, share, source, 
 
   const transparent = isTransparent(read, width, height);
   const most = Math.min(self.navigator.hardwareConcurrency || 2, MOST_WORKERS);
-  const tiles = planTiles(width, height, Math.max(network.reach, 2), most, MEMORY / most / 4 / floatsPerPixel(network));
+  const tallest = Math.min(Math.max(STRIP / (width * scale ** 2 * 4), 64), LONGEST);
+  const tiles = planTiles(width, height, Math.max(network.reach, 2), most, MEMORY / most / 4 / floatsPerPixel(network), tallest);
   const setup = { network, share, weights: await Promise.all(weights.map(unpack)), modules: { simd: await unpack(modules.simd), relaxed: await unpack(modules.relaxed) } };
   const png = createPng(width * scale, height * scale, transparent);
   const area = (tile) => (tile.window.right - tile.window.left) * (tile.window.bottom - tile.window.top);

@@ -30,6 +30,13 @@ def test_tiles_cover_the_picture_once_and_see_all_that_counts(javascript, size, 
     assert len(tiles) >= min(workers, width * height // 64**2)
 
 
+def test_tiles_of_a_wide_picture_are_low(javascript):
+    tiles = javascript("planTiles(8000, 700, 19, 2, 1e9, 131)")
+    assert {tile["height"] for tile in tiles} <= set(range(1, 132)) and sum(
+        tile["width"] * tile["height"] for tile in tiles
+    ) == 8000 * 700
+
+
 def test_memory_of_a_tile_is_known_beforehand(javascript, in_node):
     model = models.build("srresnet", blocks=2, width=16, skip="bilinear")
     description, _ = network.encode([model])
