@@ -98,7 +98,7 @@ def test_the_panel_holds_what_was_logged(tmp_path):
     said = [svg["aria-label"] for svg in page.named("svg")]
     psnr, pixel = log["validation_psnr_y"], log["pixel"]
     assert said[0] == f"PSNR Y (dB), held out over 40 steps, from {psnr[0]:.4g} to {psnr[19]:.4g}; bicubic 20.25"
-    assert said[1] == f"pixel over 40 steps, from {pixel[0]:.4g} to {pixel[19]:.4g}"
+    assert f"pixel over 40 steps, from {pixel[0]:.4g} to {pixel[19]:.4g}" in said
     (balance,) = [text for text in said if text.startswith("mean logit")]
     for name in ("real_logit", "fake_logit"):
         assert f"from {log[name][0]:.3g} to {log[name][19]:.3g}" in balance

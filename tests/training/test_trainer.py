@@ -479,6 +479,7 @@ def test_tensorboard_is_given_our_log(tmp_path):
 
     run = fit(plain_trainer(), tmp_path / "run", 4, callbacks=[keras.callbacks.TensorBoard(tmp_path / "board")])
     board = EventAccumulator(str(tmp_path / "board" / "train")).Reload()
+    assert [event.step for event in board.Tensors("epoch_pixel")] == [2, 4]
     values = [float(make_ndarray(event.tensor_proto)) for event in board.Tensors("epoch_pixel")]
     assert values == pytest.approx(run.read_log()["pixel"].tolist(), rel=1e-6)
 
