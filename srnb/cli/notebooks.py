@@ -154,7 +154,11 @@ def run(
 @preset_option
 @parameter_option
 @click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
-@click.option("--base", metavar="RUN", help="Run that these are variants of: its notebook 5 shows them beside it.")
+@click.option(
+    "--base",
+    metavar="RUN",
+    help="Run that these are variants of, to be shown in its notebook 5. It is not repeated for each seed.",
+)
 @seeds_option
 @backend_option
 @workers_option

@@ -6,6 +6,7 @@ itself; LR is in the folder that `catalogue.SETS` names or in LR_bicubic/X<scale
 makes it, bit-equal.
 """
 
+import glob
 import hashlib
 import importlib.util
 import json
@@ -84,12 +85,15 @@ def photographs(name, split="all"):
 def pairs(name, *, scale):
     """Return [(HR path, LR path or None)] to test on, matched by stem: 0801.png with 0801x4.png or 0801.png.
 
-    None throughout where a set has no LR files for this scale.
+    None throughout where a set has no LR files for this scale. Real pairs, of two lenses, are found by the names of
+    RealSR anywhere below a folder: NAME_HR.png beside NAME_LR4.png (Cai et al. 2019).
     Raises ValueError for a picture without its partner.
     """
     if name == "sample":
         return [(path, None) for path in photographs(name, "test")]
     root, entry = locate(name), SETS.get(name, {})
+    if name not in SETS and (real := _real_pairs(root, scale)):
+        return real
     if "parts" in entry:
         return [pair for part in entry["parts"] if "test" in SETS[part]["count"] for pair in pairs(part, scale=scale)]
     published = name in SETS and not (root / "HR").is_dir()
@@ -104,6 +108,20 @@ def pairs(name, *, scale):
         alone = ", ".join(sorted(hr.keys() ^ lr.keys()))
         raise ValueError(f"every HR must have an LR of the same stem in {low[0]}. Received without partner: {alone}")
     return [(hr[stem], lr[stem]) for stem in sorted(hr)]
+
+
+def _real_pairs(root, scale):
+    """Return the pairs NAME_HR and NAME_LR<scale> below a folder, as RealSR names them; [] where there are none."""
+    low = sorted(path for path in root.rglob(f"*_LR{scale}.*") if path.is_file())
+    both = [(next(iter(path.parent.glob(f"{glob.escape(_bare(path))}_HR.*")), None), path) for path in low]
+    if alone := [path.name for hr, path in both if hr is None]:
+        raise ValueError(f"every NAME_LR{scale} must have its NAME_HR beside it. Received: {', '.join(alone)} alone")
+    return both
+
+
+def _bare(path):
+    """Return the name of a real pair's file without _LR4 or the like."""
+    return path.stem.rpartition("_")[0]
 
 
 def is_path(name):

@@ -296,3 +296,17 @@ def test_a_folder_beside_the_user_never_takes_a_name(data, tmp_path, monkeypatch
         datasets.photographs("mine")
     assert [path.name for path in datasets.photographs("./DIV2K")] == ["a.png"]
     assert datasets.photographs(str(tmp_path / "mine"))
+
+
+def test_real_pairs_are_found_by_their_names_and_none_may_be_alone(tmp_path):
+    folder = tmp_path / "RealSR" / "Canon" / "Test" / "4"
+    for name in ("Canon_001_HR.png", "Canon_001_LR4.png", "Canon_[2]_HR.png", "Canon_[2]_LR4.png"):
+        photograph(folder / name)
+    photograph(folder.parent / "2" / "Canon_001_HR.png")
+    photograph(folder.parent / "2" / "Canon_001_LR2.png")
+    pairs = datasets.pairs(str(tmp_path / "RealSR"), scale=4)
+    assert pairs == [(folder / f"Canon_{name}_HR.png", folder / f"Canon_{name}_LR4.png") for name in ("001", "[2]")]
+    assert [lr.name for _, lr in datasets.pairs(str(tmp_path / "RealSR"), scale=2)] == ["Canon_001_LR2.png"]
+    (folder / "Canon_001_HR.png").unlink()
+    with pytest.raises(ValueError, match=r"Canon_001_LR4\.png alone"):
+        datasets.pairs(str(tmp_path / "RealSR"), scale=4)

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from srnb import evaluation
+from srnb.data import datasets
 from srnb.evaluation import metrics
 
 
@@ -52,3 +53,14 @@ def test_comparable_published_values_of_bicubic_are_ours(bicubic_tables):
         grey = 0.1 if "grey file made RGB" in protocol and dataset == "Set14" else 0
         # papers round Y or not and say so nowhere: 0.02 dB, 0.0015
         assert value == pytest.approx(ours, abs=(0.0015 if "ssim" in metric else 0.025) + grey), (dataset, metric)
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("name", ["Set5", "Set14", "BSD100"])
+def test_our_bicubic_is_the_published_one_at_other_scales(name, scale):
+    pairs = [(hr, None) for hr, _ in datasets.pairs(name, scale=scale)]
+    table = evaluation.evaluate({}, pairs, scale=scale, metrics=("psnr_y", "ssim_y"), dataset=name)
+    published = evaluation.published_values(datasets=[name], scale=scale)
+    assert len(published) == 2 and evaluation.checked(published, table)["comparable"].all()
+    assert not evaluation.checked(published, table.assign(value=table["value"] + 0.03))["comparable"].any()
