@@ -55,7 +55,7 @@ def ends(path):
     ships.
     """
     if str(path) in shipped.names():
-        return {name: shipped.load(name) for name in (shipped.card(str(path))["start"], str(path)) if name}
+        return {name: shipped.load(name) for name in (shipped.origin(str(path)), str(path)) if name}
     stages = {stage: Path(path) / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
     stages = {stage: file for stage, file in stages.items() if file.is_file()}
     return {stage: load(file) for stage, file in stages.items()} or {Path(path).name.partition(".")[0]: load(path)}

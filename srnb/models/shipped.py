@@ -34,6 +34,15 @@ def file(name):
     return FOLDER / card(name)["name"] / "weights.safetensors"
 
 
+def origin(name):
+    """Return the name of the network that `name` was trained from, where they are one network and can be blended.
+
+    None where there is none, or where it enlarges by another factor. Raises ValueError as `card`.
+    """
+    start = card(name)["start"]
+    return start if start and card(start)["spec"] | {"name": ""} == card(name)["spec"] | {"name": ""} else None
+
+
 def load(name):
     """Return a shipped network, built from its spec, with its weights. Raises ValueError as `card`."""
     model = parser.build(card(name)["spec"])

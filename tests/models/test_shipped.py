@@ -57,3 +57,8 @@ def test_the_table_of_the_readme_is_that_of_the_cards():
 def test_a_name_that_does_not_ship_says_what_does():
     with pytest.raises(ValueError, match=r"must be one of .*Received: 'kompact'"):
         shipped.card("kompact")
+
+
+def test_what_enlarges_by_another_factor_than_its_origin_has_none_to_be_blended_with():
+    assert shipped.card("compact_x2")["start"] == "compact" and shipped.origin("compact_x2") is None
+    assert shipped.origin("compact-gan") == "compact" and shipped.origin("compact") is None

@@ -41,7 +41,7 @@ def of_shipped(names=None):
     if names is None:  # LR made by bicubic is too clean to be anyone's own
         cards = dict(sorted(cards.items(), key=lambda item: item[1]["degradation"]["name"] == "bicubic"))
     for name, card in cards.items():
-        start = card.get("start") if card.get("start") in cards else None
+        start = shipped.origin(name) if shipped.origin(name) in cards else None
         for end in filter(None, (start, name)):
             networks.setdefault(end, shipped.load(end))
         ends = {end: networks[end] for end in filter(None, (start, name))}
