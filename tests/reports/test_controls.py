@@ -8,7 +8,7 @@ import pytest
 
 from srnb import progress
 from srnb.data import degrade, images, resize
-from srnb.reports.controls import playground, pointer, still, trial
+from srnb.reports.controls import desk, playground, pointer, still, trial
 
 
 def every(widget, kind=None, **traits):
@@ -167,3 +167,37 @@ def test_a_setting_is_seen_and_goes_to_the_parameters():
     assert "a degradation must be one of" in said.value
     one(control, "Text").value = "bicubic"
     assert "&quot;bicubic&quot;" in said.value
+
+
+@pytest.fixture
+def plan():
+    return desk.Desk("compact", 4)
+
+
+def test_the_desk_keeps_the_last_network_without_a_mistake(plan):
+    before = plan.spec
+    broken = before | {"body": ["k3n{width}s1", {"repeat": "nothing", "times": 2}]}
+    with pytest.raises(ValueError, match=r"body\[1\]\.repeat: no block or layer named 'nothing'"):
+        plan.put(broken)
+    with pytest.raises(ValueError, match="4"):
+        plan.put(before | {"scale": 2})
+    assert plan.spec == before and plan.cost["parameters"] == 375_456
+
+
+def test_a_network_is_built_on_the_desk(plan):
+    lr = np.random.default_rng(0).random((60, 90, 3), "float32")
+    control = desk.control(plan, lr)
+    said, drawn = every(control, "HTML")
+    assert "375,456" in said.value and "<svg" in drawn.value and one(control, "Pointer").side == 39
+    one(control, "IntSlider", description="blocks").value = 2
+    assert (
+        plan.spec["blocks"] == 2
+        and one(control, "Pointer").side == 15
+        and "blocks: 2" in one(control, "Textarea").value
+    )
+    one(control, "Textarea").value = one(control, "Textarea").value.replace("relu", "rellu")
+    assert "where.residual.add" in said.value and "rellu" in said.value and plan.spec["blocks"] == 2
+    one(control, "Dropdown").value = "srcnn"
+    assert plan.spec["name"] == "srcnn" and one(control, "IntSlider", description="blocks").disabled
+    one(control, "IntSlider", description="width").value = 16
+    assert plan.spec["width"] == 16 and one(control, "Dropdown").value == "of your own"

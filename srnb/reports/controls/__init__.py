@@ -3,5 +3,6 @@
 still     what a control leaves behind, and the control in its place
 pointer   a photograph to click on
 trial     a photograph of one's own, enlarged
+desk      a network's spec, its drawing, its cost, and what it sees
 playground  degradations, and what they leave of a photograph
 """
