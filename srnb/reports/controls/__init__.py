@@ -2,6 +2,9 @@
 
 still     what a control leaves behind, and the control in its place
 pointer   a photograph to click on
+page      a piece of page with a script of its own
+dial      perception and distortion between two networks
+scatter   photograph by photograph
 trial     a photograph of one's own, enlarged
 desk      a network's spec, its drawing, its cost, and what it sees
 playground  degradations, and what they leave of a photograph
