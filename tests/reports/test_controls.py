@@ -4,11 +4,12 @@ import re
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from srnb import progress
 from srnb.data import degrade, images, resize
-from srnb.reports.controls import desk, playground, pointer, still, trial
+from srnb.reports.controls import desk, picker, playground, pointer, still, trial
 
 
 def every(widget, kind=None, **traits):
@@ -201,3 +202,26 @@ def test_a_network_is_built_on_the_desk(plan):
     assert plan.spec["name"] == "srcnn" and one(control, "IntSlider", description="blocks").disabled
     one(control, "IntSlider", description="width").value = 16
     assert plan.spec["width"] == 16 and one(control, "Dropdown").value == "of your own"
+
+
+def test_runs_are_laid_over_each_other(tmp_path):
+    from srnb import runs
+
+    for number, name in enumerate(("first", "second", "third <b>")):
+        run = runs.Run(tmp_path / name)
+        run.update(status="complete", started=f"2026-01-0{number + 1}")
+        for step in (10, 20):
+            run.log({"stage": "pretrain", "step": step, "pixel": 0.1, "validation_psnr_y": 20.0 + number + step / 100})
+        if number < 2:
+            row = {"model": "gan", "dataset": "x", "image": "a", "metric": "psnr_y", "protocol": "p"}
+            run.write_metrics(pd.DataFrame([row | {"value": 30.125 + number}]))
+    known = {run.name: run for run in runs.find(tmp_path)}
+    control = picker.control(known, ["first"], ["psnr_y", "lpips_alex"])
+    listed, seen = one(control, "SelectMultiple"), one(control, "HTML")
+    assert listed.options == ("first", "second", "third <b>")
+    assert seen.value.count("<polyline") == 1 and "first: 20.2 at step 20" in seen.value and "30.12" in seen.value
+    listed.value = ("first", "third <b>")
+    assert seen.value.count("<polyline") == 2 and "<b>" not in seen.value
+    assert "third &lt;b&gt; has no numbers of notebook 4 yet" in seen.value
+    listed.value = ()
+    assert "no run is chosen" in seen.value

@@ -5,6 +5,7 @@ pointer   a photograph to click on
 page      a piece of page with a script of its own
 dial      perception and distortion between two networks
 scatter   photograph by photograph
+picker    runs, their curves over each other
 trial     a photograph of one's own, enlarged
 desk      a network's spec, its drawing, its cost, and what it sees
 playground  degradations, and what they leave of a photograph
