@@ -359,10 +359,10 @@ def test_virtual_batch_normalisation_has_the_first_batch_as_its_reference(tmp_pa
 
 def test_keras_callbacks_and_validation_see_the_run(tmp_path):
     seen = []
-    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["pixel"])))
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda step, logs: seen.append((step, logs["pixel"])))
     subject = plain_trainer()
     run = fit(subject, tmp_path, 4, callbacks=[stop], validate=lambda model: {"parameters": model.count_params()})
-    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert [step for step, _ in seen] == [2, 4]
     assert run.read_log()["validation_parameters"].tolist()[1:] == [subject.generator.count_params()]
 
 
