@@ -19,14 +19,14 @@ VARIATIONS = {(grid, name): changed for grid in GRIDS for name, changed in prese
 
 
 @cache
-def shape(network, side, **overrides):
-    model = models.build(network, **overrides)
+def shape(network, side, **parameters):
+    model = models.build(models.from_parameters(network, **parameters)[0])
     return keras.ops.shape(model(np.zeros((2, side, side, 3), np.float32)))
 
 
 def given(cell, *names, prefix=""):
-    """What a notebook hands to a network: parameters that are not empty."""
-    return {name: cell[prefix + name] for name in names if cell[prefix + name]}
+    """What a notebook hands to a network; a parameter that is empty leaves it as it is."""
+    return {name: cell[prefix + name] for name in names}
 
 
 def test_there_is_a_grid_for_each_question():

@@ -37,7 +37,7 @@ def test_the_same_middle_of_every_picture():
 
 def test_scenes_bring_their_numbers():
     pictures = scene()
-    measured = Scene("a", pictures["LR"], pictures["HR"], sr={"gan": pictures["gan"]}, seconds={"gan": 1.0})
+    measured = Scene("a", pictures["LR"], pictures["HR"], sr={"gan": pictures["gan"]})
     table = tabulate([measured], dataset="x", metrics=["psnr_y"])
     text = inspector.of_scenes([measured], table=table).data
     assert f'data-name="gan" data-note="PSNR Y {table["value"][0]:.4g} dB"' in text
