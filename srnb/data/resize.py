@@ -60,40 +60,6 @@ def crop_to_multiple(image, scale):
     return image[..., :height, :width, :]
 
 
-def imresize_tensor(images, scale):
-    """Resize a float tensor (N, H, W, C) by a rational `scale` inside a graph; H and W may be unknown until it runs.
-
-    The float form of `imresize` with border "replicate": agrees with it within 1e-5.
-    """
-    from keras import ops
-
-    ratio = as_ratio(scale)
-    s, p, q = min(float(ratio), 1.0), ratio.numerator, ratio.denominator
-    margin = math.ceil(2 / s) + 1
-
-    def resize_rows(x):  # (N, H, K) -> (N, ceil(H p / q), K)
-        n = ops.shape(x)[1]
-        i = ops.cast(ops.arange(1, (n * p + q - 1) // q + 1), "float32")
-        j = ops.arange(1 - margin, n + margin + 1)
-        u = i * (q / p) + 0.5 * (1 - q / p)
-        distance = ops.abs(u[:, None] - ops.cast(j, "float32")[None]) * s
-        near = (1.5 * distance - 2.5) * distance**2 + 1
-        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-        weights = ops.where(distance <= 1, near, ops.where(distance < 2, far, 0.0))
-        weights = ops.cast(weights / ops.sum(weights, axis=1, keepdims=True), x.dtype)
-        return ops.matmul(weights, ops.take(x, ops.clip(j - 1, 0, n - 1), axis=1))
-
-    def flat(x):  # (N, H, W, C) -> (N, H, W C)
-        shape = ops.shape(x)
-        return ops.reshape(x, (-1, shape[1], shape[2] * x.shape[3]))
-
-    for _ in range(2):  # resize the rows, turn, resize what were the columns, turn back
-        width = ops.shape(images)[2]
-        rows = resize_rows(flat(images))
-        images = ops.transpose(ops.reshape(rows, (-1, ops.shape(rows)[1], width, images.shape[3])), (0, 2, 1, 3))
-    return images
-
-
 def as_ratio(scale):
     """Return `scale`, such as 4, 1/3, 0.375 or Fraction(2, 3), as a Fraction. Raises ValueError if it is not one."""
     ratio = Fraction(scale).limit_denominator(1000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srnb.data import datasets, images, resize
+from srnb.data import images, resize
 
 BENCHMARKS = Path(os.environ.get("SRNB_DATA", "")) / "benchmarks"
 SCALES = (Fraction(1, 4), Fraction(1, 3), Fraction(1, 2), Fraction(3, 7), Fraction(5, 6), Fraction(7, 5), 2, 3, 4)
@@ -163,27 +163,3 @@ def test_wrong_arguments_are_named():
     ):
         with pytest.raises(ValueError, match="Received"):
             resize.imresize(image, 1 / 2, **options)
-
-
-@pytest.mark.parametrize("scale", [1 / 4, 1 / 3, 2, Fraction(3, 5)])
-def test_tensor_form_agrees(scale):
-    from keras import ops
-
-    picture = np.random.default_rng(4).random((2, 24, 31, 3), np.float32)
-    tensor = np.asarray(ops.convert_to_numpy(resize.imresize_tensor(ops.convert_to_tensor(picture), scale)))
-    np.testing.assert_allclose(tensor, resize.imresize(picture, scale), atol=1e-5)
-    photograph = images.read(datasets.photographs("sample", "test")[0])[None, :120, :90]
-    tensor = ops.convert_to_numpy(resize.imresize_tensor(ops.convert_to_tensor(photograph), scale))
-    levels = resize.imresize(images.to_uint8(photograph), scale)
-    assert np.abs(images.to_uint8(tensor).astype(int) - levels).max() <= 1
-
-
-def test_tensor_form_in_a_graph_of_unknown_size():
-    import keras
-
-    inputs = keras.Input((None, None, 3))
-    model = keras.Model(inputs, keras.layers.Lambda(lambda x: resize.imresize_tensor(x, 1 / 4))(inputs))
-    for size in ((16, 24), (33, 18)):
-        picture = np.random.default_rng(5).random((1, *size, 3), np.float32)
-        found = model.predict(picture, verbose=0)
-        np.testing.assert_allclose(found, resize.imresize(picture, 1 / 4), atol=1e-5)
