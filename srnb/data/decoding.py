@@ -7,9 +7,10 @@ import sys
 import numpy as np
 from PIL import Image, ImageCms
 
+from srnb.data import tiff
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
 
-TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes by type; others 1
 PROBE = np.stack(np.meshgrid(*[np.linspace(0, 255, 9).round().astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
 
 # IEC 61966-2-1 primaries under D50, as every ICC profile states its own
@@ -37,9 +38,10 @@ def decode(data, max_pixels, background):
             with _opened(data, ("PNG",)) as probe:
                 probe.verify()  # the checksums, which decoding does not look at
         elif picture.format == "TIFF":
-            _require_whole_tiff(data)
-        array = _sixteen_bit(picture, data)
-        array = _eight_bit(picture) if array is None else _srgb16(array, picture.info.get("icc_profile"))
+            tiff.require_whole(data)
+        with tiff.heard():
+            array = _sixteen_bit(picture, data)
+            array = _eight_bit(picture) if array is None else _srgb16(array, picture.info.get("icc_profile"))
         orientation = picture.getexif().get(0x0112)  # read last: TIFF turns itself and drops the tag
     if array.shape[2] == 4:
         array, alpha = array[..., :3], array[..., 3:]
@@ -49,7 +51,7 @@ def decode(data, max_pixels, background):
 
 
 def _opened(data, formats=FORMATS):
-    """Do what Image.open does, but for its limit of pixels: `decode` has its own, and that one is the whole process's.
+    """Open like Image.open, without its pixel limit: that one is global to the process, and `decode` has its own.
 
     Raises Image.UnidentifiedImageError.
     """
@@ -195,23 +197,3 @@ def _curve(tag, x):
     if kind < 3:  # below -b/a the curve is the constant c
         return np.clip(a * x + b, 0, None) ** g + c
     return np.where(x >= d, np.clip(a * x + b, 0, None) ** g + e, c * x + f)
-
-
-def _require_whole_tiff(data):
-    """Raise ValueError when the first directory of a TIFF, or a value in it, is cut off: Pillow only warns."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    number, head, entry = (f"{order}Q", 8, 20) if big else (f"{order}I", 2, 12)
-    (start,) = struct.unpack_from(number, data, 8 if big else 4)
-    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
-    whole = len(data) >= start + head + count * entry
-    for i in range(count if whole else 0):
-        place = start + head + i * entry
-        (kind,) = struct.unpack_from(f"{order}H", data, place + 2)
-        (length,) = struct.unpack_from(number, data, place + 4)
-        size = length * TIFF_SIZES.get(kind, 1)
-        inline = 8 if big else 4
-        if size > inline:
-            whole = whole and struct.unpack_from(number, data, place + entry - inline)[0] + size <= len(data)
-    if not whole:
-        raise ValueError("the file is truncated")

@@ -260,6 +260,20 @@ def test_what_cannot_be_read_is_named(tmp_path):
         images.read(tmp_path / "large.png", max_pixels=100)
 
 
+def test_what_libtiff_finds_is_the_reason_and_not_a_line_on_stderr(tmp_path, capfd):
+    path = tmp_path / "damaged.tif"
+    Image.fromarray(RGB).save(path, compression="tiff_lzw")
+    whole = path.read_bytes()
+    with Image.open(path) as picture:
+        (start,), (length,) = picture.tag_v2[273], picture.tag_v2[279]
+    path.write_bytes(whole[: start + 100] + bytes(length - 100) + whole[start + length :])
+    assert images.problems([path])[path].startswith(f"{path}: libtiff: LZWDecode")
+    assert capfd.readouterr().err == ""
+    with Image.open(path) as picture, pytest.raises(OSError, match="decoder error"):
+        picture.load()  # not by `images`: the message is not lost
+    assert "libtiff: LZWDecode" in capfd.readouterr().err
+
+
 def test_find_sorts_and_complains(tmp_path):
     with pytest.raises(FileNotFoundError, match="must hold image files"):
         images.find(tmp_path)
