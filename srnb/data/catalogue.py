@@ -1,4 +1,4 @@
-"""What sets of photographs there are: where each comes from, what is in it, who may use it. Read by `datasets`."""
+"""The known sets of photographs: where each comes from, what it holds, who may use it. Read by `datasets`."""
 
 DIV2K = "http://data.vision.ee.ethz.ch/cvl/DIV2K/"
 MIRROR = "https://huggingface.co/datasets/eugenesiow/{0}/resolve/main/data/{0}_HR.tar.gz"

@@ -1,9 +1,9 @@
 """Where photographs come from: the sets of the field, the bundled sample, any folder of the user's.
 
 A set lives in $SRNB_DATA/benchmarks/<name> (the classic benchmarks with MATLAB's LR) or in data/<name>, where `fetch`
-puts it. In there HR is in the folders that `catalogue.SETS` names, or in HR/X<scale>, or in HR, or in the folder
-itself; LR is in the folder that `catalogue.SETS` names or in LR_bicubic/X<scale>; where it is missing, `degrade`
-makes it, bit-equal.
+puts it. Inside, HR is in the folders that `catalogue.SETS` names, or in HR/X<scale>, or in HR, or in the folder itself.
+LR is in the folder that `catalogue.SETS` names, or in LR_bicubic/X<scale>; where it is missing, `degrade` makes the
+same files, bit for bit.
 """
 
 import glob
@@ -27,12 +27,12 @@ HOLD_OUT = 10  # one in so many of a user's own photographs is held out
 
 
 def names():
-    """Return the names that `photographs` knows: sample, the registry, the user's own."""
+    """Return the names that `photographs` knows: "sample", the sets of the catalogue, the user's own."""
     return ["sample", *SETS, *_own()]
 
 
 def overview():
-    """Return {name: (photographs by split, where or None, licence)} of every known set."""
+    """Return {name: ({split: number of photographs}, folder or None if absent, licence)} of every known set."""
     table = {
         "sample": (
             {split: len(shipped) for split, shipped in SAMPLE.items()},
@@ -53,9 +53,9 @@ def overview():
 def photographs(name, split="all"):
     """Return the HR files of a set or of a folder, sorted.
 
-    split: "train" or "test" as its publishers, or `SAMPLE`, part it. The user's own photographs are parted by their
-    contents, one in ten to be tested on. A benchmark is all "test".
-    Raises ValueError for a split that is empty, FileNotFoundError that says what to do when the set is not there.
+    split: "all", "train" or "test". Published sets and the sample keep the split of their publishers; a benchmark is
+    all "test". A user's own photographs are split by content hash, one in ten held out.
+    Raises ValueError for an empty split, FileNotFoundError with the remedy if the set is not there.
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f"`split` must be 'all', 'train' or 'test'. Received: {split!r}")
@@ -83,10 +83,10 @@ def photographs(name, split="all"):
 
 
 def pairs(name, *, scale):
-    """Return [(HR path, LR path or None)] to test on, matched by stem: 0801.png with 0801x4.png or 0801.png.
+    """Return the test pairs of a set, [(HR path, LR path)], matched by stem: 0801.png with 0801x4.png or 0801.png.
 
-    None throughout where a set has no LR files for this scale. Real pairs, of two lenses, are found by the names of
-    RealSR anywhere below a folder: NAME_HR.png beside NAME_LR4.png (Cai et al. 2019).
+    The LR path is None throughout if the set has no LR files for this scale. Pairs taken through two lenses are
+    recognised by RealSR's names anywhere below a folder: NAME_HR.png beside NAME_LR4.png (Cai et al. 2019).
     Raises ValueError for a picture without its partner.
     """
     if name == "sample":
@@ -111,7 +111,7 @@ def pairs(name, *, scale):
 
 
 def _real_pairs(root, scale):
-    """Return the pairs NAME_HR and NAME_LR<scale> below a folder, as RealSR names them; [] where there are none."""
+    """Return the pairs NAME_HR and NAME_LR<scale> below a folder, named as in RealSR; [] if there are none."""
     low = sorted(path for path in root.rglob(f"*_LR{scale}.*") if path.is_file())
     both = [(next(iter(path.parent.glob(f"{glob.escape(_bare(path))}_HR.*")), None), path) for path in low]
     if alone := [path.name for hr, path in both if hr is None]:
@@ -120,17 +120,17 @@ def _real_pairs(root, scale):
 
 
 def _bare(path):
-    """Return the name of a real pair's file without _LR4 or the like."""
+    """Return the stem of a file of a real pair without _HR, _LR4 and the like."""
     return path.stem.rpartition("_")[0]
 
 
 def is_path(name):
-    """Tell whether a name is meant as a path: ./DIV2K, ~/photographs, /data/DIV2K; DIV2K alone is a set's name."""
+    """Return whether a name is meant as a path: ./DIV2K, ~/photographs, /data/DIV2K; DIV2K alone names a set."""
     return name in (".", "..") or name.startswith("~") or any(mark in name for mark in {"/", os.sep})
 
 
 def locate(name):
-    """Return the folder of a set. Raises FileNotFoundError that says what to do when it is not there."""
+    """Return the folder of a set. Raises FileNotFoundError with the remedy if it is not there."""
     if not name:
         raise ValueError("a set must have a name. Received: nothing")
     places = [files.DATA / name]
@@ -156,7 +156,7 @@ def locate(name):
 
 
 def add(name, folder):
-    """Give a folder of photographs a name that `photographs` knows from now on."""
+    """Register a folder of photographs under a name of its own. Raises ValueError for the name of a known set."""
     if name == "sample" or name in SETS:
         raise ValueError(f"a name must not be one of the registry. Received: {name!r}")
     folder = Path(folder).expanduser().resolve()
@@ -165,10 +165,10 @@ def add(name, folder):
 
 
 def fetch(name, *, scales=(), progress=None):
-    """Download a set into data/<name>, with the LR of `scales`; return its folder.
+    """Download a set, with the LR of `scales`, into data/<name> and return that folder.
 
-    `progress(file, done, total)` counts bytes. What is there is not fetched again; an archive put into data/.downloads
-    by hand is taken from there. Raises what `downloads.download` and `downloads.unpack` raise.
+    `progress(file, done, total)` counts bytes. What is there is not fetched again, and an archive that was put into
+    data/.downloads by hand is used from there. Raises what `downloads.download` and `downloads.unpack` raise.
     """
     entry = SETS.get(name)
     if entry is None:
@@ -207,7 +207,7 @@ def fetch(name, *, scales=(), progress=None):
 
 
 def check(name):
-    """Return what is wrong with a set on disk: [] or a list of sentences."""
+    """Return the problems of a set on disk, a sentence for each: files that are unreadable, missing or altered."""
     wrong = list(images.problems(photographs(name)).values())
     root = None if name == "sample" else locate(name)
     fetched = _read_json(root / MANIFEST, {"files": {}})["files"] if root else {}
@@ -224,7 +224,7 @@ def check(name):
 
 
 def _high(root, scale=None):
-    """Return the folder of HR; where HR is cropped per scale, that of the scale, or of the largest."""
+    """Return the folder of HR. Where a set crops HR for each scale: that of `scale`, by default the largest."""
     cropped = sorted((root / "HR").glob("X[0-9]"))
     if cropped and scale is None:
         return cropped[-1]
@@ -234,7 +234,7 @@ def _high(root, scale=None):
 
 
 def _parted(paths, split):
-    """Hold out those whose contents hash lowest: a picture seldom changes sides when others come or go."""
+    """Hold out the files whose contents hash lowest, so that few change sides when others are added or removed."""
     order = sorted(paths, key=_sha256)
     held_out = set(order[: max(1, len(paths) // HOLD_OUT)])
     chosen = [path for path in paths if (path in held_out) == (split == "test")]

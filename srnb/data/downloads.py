@@ -1,4 +1,4 @@
-"""Archives from the network: downloaded whole or not at all, checked, and unpacked without leaving their folder."""
+"""Archives from the network: downloaded completely or not at all, checked, and unpacked within their folder."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ ATTEMPTS = 5
 def download(url, target, *, checksum=None, progress=None, wait=1.0):
     """Download `url` to the file `target`, unless it is there with the right checksum ("md5:..." or "sha256:...").
 
-    A broken connection is taken up again where it broke, `ATTEMPTS` times and also by a later call; `wait` seconds pass
-    before the second attempt, then twice as long each time. `progress(done, total)` counts bytes.
-    Raises ConnectionError that says where to put the file by hand, ValueError for a wrong checksum, OSError for a full
-    disk.
+    A download that breaks off is resumed where it stopped, in up to `ATTEMPTS` attempts and also by a later call. The
+    second attempt comes after `wait` seconds, each further one after twice as long. `progress(done, total)` counts
+    bytes. Raises ConnectionError, which says where to put the file by hand, ValueError for a wrong checksum, and
+    OSError for a full disk.
     """
     import pooch
 
@@ -37,10 +37,10 @@ def download(url, target, *, checksum=None, progress=None, wait=1.0):
 
 
 def unpack(archive, folder):
-    """Unpack a .zip or .tar file into `folder`, of which it may hold nothing but files and folders.
+    """Unpack a .zip or .tar file, which may hold only plain files and folders, into `folder`.
 
-    Raises ValueError for a damaged archive, for a path that leads outside or a link before anything is written; OSError
-    when the disk has no room for it.
+    Raises ValueError for a damaged archive and, before anything is written, for a link or a path that leads outside;
+    OSError if the disk has no room for the contents.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

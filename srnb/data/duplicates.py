@@ -1,7 +1,7 @@
-"""Photographs that show the same, found by perceptual hash: also recompressed, resized or mirrored.
+"""Duplicate photographs, found by perceptual hash even if they were recompressed, resized or mirrored.
 
-Two do when at most 8 of the 64 bits of their hashes differ; of unrelated photographs, 12 and more. A small crop of a
-photograph is not found.
+Two photographs count as duplicates if at most 8 of the 64 bits of their hashes differ; unrelated ones differ in 12 bits
+or more. A small crop of a photograph is not found.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image
 
 from srnb.data import images
 
-FEWEST = 9  # bits in which photographs differ that do not show the same
+FEWEST = 9  # bits in which photographs of different scenes differ
 
 
 def perceptual_hash(picture):
@@ -22,18 +22,21 @@ def perceptual_hash(picture):
 
 
 def hashes(pictures):
-    """Return {path: hash} for pairs of a path and its picture, as `shards.pictures` yields them."""
+    """Return {path: hash} for pairs (path, picture), as `shards.pictures` yields them."""
     return {str(path): perceptual_hash(picture) for path, picture in pictures}
 
 
 def decoded(paths):
-    """Yield (path, picture, uint8) of image files. Raises what `images.read` raises."""
+    """Yield (path, picture) of image files; a picture is uint8 (H, W, 3). Raises what `images.read` raises."""
     for path in paths:
         yield path, images.to_uint8(images.read(path))
 
 
 def overlap(train, test):
-    """Return [(train path, test path)] that show the same: {path: hash} of the one, pairs of path and picture."""
+    """Return the duplicates between two sets as [(train path, test path)].
+
+    train: {path: hash}, see `hashes`. test: pairs (path, picture), uint8 (H, W, 3); each is also tried mirrored.
+    """
     known = np.array([int(value, 16) for value in train.values()], np.uint64)
     names, both = list(train), []
     for path, picture in test:
@@ -44,7 +47,7 @@ def overlap(train, test):
 
 
 def require_disjoint(train, test):
-    """Raise ValueError with the names when a photograph is both in `train` and `test`, given as to `overlap`."""
+    """Raise ValueError with the names if a photograph is in both `train` and `test`, given as to `overlap`."""
     both = overlap(train, test)
     if both:
         names = ", ".join(f"{trained.name} = {tested.name}" for trained, tested in both)

@@ -1,9 +1,8 @@
 """Any image file <-> float32 RGB array in [0, 1].
 
 `read` decides by the content of a file and its declared depth, never by its name or its largest value; 16-bit files
-keep 16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason.
-JPEG, WebP, AVIF and others carry no checksum: a damaged file that still decodes cannot be told from a picture. That of
-PNG is checked.
+keep 16 bits. What cannot be read exactly is refused with a ValueError that names the file and the reason. The checksums
+of PNG are checked. JPEG, WebP, AVIF and others have none: a damaged file that still decodes passes for a picture.
 """
 
 import struct
@@ -47,7 +46,7 @@ def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
 
 
 def kind(path):
-    """Return whether an image file is grey, whether it is transparent, and its bits per channel: 8 or 16."""
+    """Return (is grey, has transparency, bits per channel: 8 or 16) of an image file that `read` accepts."""
     with Image.open(path) as picture:  # `read` has taken it
         mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
         transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
@@ -55,7 +54,7 @@ def kind(path):
 
 
 def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
-    """Return {path: reason} of the files that `read` refuses; `progress(done)` is called after each."""
+    """Return {path: reason} of the files that `read` refuses; `progress(done)` is called after each file."""
 
     def problem(path):
         try:
@@ -76,7 +75,7 @@ def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
 def find(folder):
     """Return the image files in a folder and below, sorted by path. Nothing is opened.
 
-    Raises FileNotFoundError when there are none, ValueError when one is no regular file.
+    Raises FileNotFoundError if there are none, ValueError if one is not a regular file.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,10 +93,10 @@ def find(folder):
 
 
 def statistics(image):
-    """Describe an image (H, W, 3) by what a super-resolution network can learn from it.
+    """Describe how much a super-resolution network can learn from an image, float (H, W, 3) in [0, 1].
 
-    entropy: of the grey histogram, in bits (0 to 8); gradient: mean squared difference of neighbouring grey levels, in
-    levels of 255: how much detail there is per pixel.
+    Returns width and height in pixels; entropy of the grey histogram, in bits (0 to 8); gradient: mean squared
+    difference of neighbouring grey levels (0-255), a measure of detail per pixel.
     """
     grey = (image.astype(np.float64) @ [0.299, 0.587, 0.114]) * 255
     share = np.bincount(np.rint(grey.ravel()).astype(int), minlength=256) / grey.size
@@ -108,7 +107,7 @@ def statistics(image):
 
 
 def to_uint8(image):
-    """Clip to [0, 1] and round half up to 0..255; uint8 passes through."""
+    """Clip floats to [0, 1] and round half up to uint8 0..255; uint8 passes through unchanged."""
     if image.dtype == np.uint8:
         return image
     return np.floor(np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -122,7 +121,7 @@ def from_uint8(array):
 def write(path, image, *, bits=8):
     """Write an RGB image (H, W, 3), uint8 or float in [0, 1] (clipped, rounded), as PNG with 8 or 16 bits per channel.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete. Raises ValueError for another shape or file suffix.
     """
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"`image` must be (H, W, 3). Received: shape={image.shape}")

@@ -1,4 +1,4 @@
-"""PNG files written from top to bottom: a picture need not be in memory as a whole (PNG specification, W3C 2003)."""
+"""PNG files written from top to bottom, so that a picture never needs to be in memory as a whole (W3C 2003)."""
 
 import struct
 import zlib
@@ -12,9 +12,10 @@ COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey and alpha, RGB
 
 
 def write(path, strips, *, bits=8):
-    """Write strips (h, W, C), floats in [0, 1], one below the other, with 1 to 4 channels of 8 or 16 bits.
+    """Write strips (h, W, C), floats in [0, 1], below each other as one picture of 8 or 16 bits per channel, C 1 to 4.
 
-    Values are clipped and rounded half up. The file appears under its name only when it is complete.
+    Values are clipped and rounded half up. The file appears under its name only when it is complete. Raises ValueError
+    for another suffix than .png, for other bits, for strips that differ in width or channels, and for none at all.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
@@ -47,7 +48,7 @@ def _write(file, strips, bits):
 
 
 def _filtered(strip, bits):
-    """Return the bytes of the rows, each as differences to the pixel on the left (filter 1)."""
+    """Return the filtered rows as bytes: each pixel less its left neighbour (filter type 1)."""
     levels = np.clip(strip, 0, 1)
     levels *= 2**bits - 1
     levels += 0.5

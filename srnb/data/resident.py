@@ -1,7 +1,7 @@
-"""Batches cut on the accelerator from photographs that stay in its memory: those of `Patches`, bit by bit.
+"""Batches cut on the accelerator from photographs that stay in its memory, bit-identical to those of `Patches`.
 
-Of every patch only four numbers leave the host: in which array its first pixel lies and where, and how far it is from
-there to the next row and to the next column. A flip or a turn is nothing but other distances.
+The host sends four numbers for each patch: the array that holds its first pixel, that pixel's index, and the strides to
+the next row and to the next column. Flips and rotations only change the strides.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ LARGEST = 2**31 - 1  # pixels in one array, since indices are int32: DIV2K takes
 
 
 def load(folder, photographs, *, patch_size, scale, largest=LARGEST):
-    """Load all photographs of an index and all copies of their LR, 3 bytes a pixel; return what cuts batches of them.
+    """Load the photographs of an index and all copies of their LR, 3 bytes per pixel; return the function that cuts.
 
-    folder, photographs: as `shards.read` says, LR prepared.
-    The function returned takes a `patches.Plan` and gives (lr, hr), tensors of the backend: float32 NHWC in [0, 1].
+    folder, photographs: those of an index with prepared LR, see `shards.read`.
+    The function takes a `patches.Plan` and returns (lr, hr), tensors of the backend: float32 NHWC in [0, 1].
     """
     from keras import ops
 
@@ -50,7 +50,7 @@ def load(folder, photographs, *, patch_size, scale, largest=LARGEST):
 
 
 class _Side:
-    """HR or LR of a set, end to end in as few arrays (pixels, 3) as `largest` allows, and where each picture lies."""
+    """HR or LR of a set, concatenated into as few arrays (pixels, 3) as `largest` allows, with each picture's place."""
 
     def __init__(self, folder, layouts, largest):
         self.widths = np.array([copies[0]["shape"][1] for copies in layouts])
@@ -67,12 +67,12 @@ class _Side:
                 filled += pixels
 
     def load(self):
-        """Yield the arrays one by one, so that the host need not hold all of them."""
+        """Yield the arrays one by one, so that the host never holds all of them."""
         for files in self.files:
             yield np.concatenate([np.load(file, mmap_mode="r").reshape(-1, 3) for file in files])
 
     def places(self, plan, copies, corners, size):
-        """Return (n, 4), int32: array and index of each patch's first pixel, distances to its next row and column."""
+        """Return (n, 4), int32: array and index of each patch's first pixel, strides to its next row and column."""
         first, down, right = _turned(size, plan.turns, plan.flips)
         stride = np.stack([self.widths[plan.photographs], np.ones_like(plan.photographs)], axis=-1)
         start = self.start[plan.photographs, copies] + ((first + corners) * stride).sum(axis=-1)
@@ -81,9 +81,9 @@ class _Side:
 
 
 def _turned(size, turns, flips):
-    """Return first, down, right (n, 2): row and column, in the patch as it lies, where the turned one starts and goes.
+    """Return first, down, right, each (n, 2): pixel (i, j) of the rotated patch is first + i * down + j * right.
 
-    As numpy.rot90, then mirrored left to right: row i, column j of the turned patch is first + i * down + j * right.
+    Rows and columns are those of the patch as stored; it is rotated as by numpy.rot90, then mirrored left to right.
     """
     last = size - 1
     first = np.array([(0, 0), (0, last), (last, last), (last, 0)])[turns]

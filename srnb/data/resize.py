@@ -20,9 +20,9 @@ PRODUCT = 2**18  # multiplications up to which OpenBLAS uses one thread: several
 def imresize(image, scale, *, border="replicate"):
     """Resize (..., H, W, C) by a rational `scale` to (..., ceil(H scale), ceil(W scale), C).
 
-    uint8 is rounded half up and clipped after each pass, rows first, as MATLAB does it; float32 and float64 are not.
-    `border` is how the picture goes on outside: "replicate" as in the classic benchmark LR files, "symmetric" as in
-    newer MATLAB.
+    uint8 is rounded half up and clipped after each pass, rows first, as in MATLAB; float32 and float64 are not.
+    `border` says how the image is extended: "replicate" as in the LR files of the classic benchmarks, "symmetric" as in
+    newer versions of MATLAB. Raises ValueError for other shapes, dtypes, scales and borders.
     """
     ratio = as_ratio(scale)
     if image.ndim < 3:
@@ -41,10 +41,9 @@ def imresize(image, scale, *, border="replicate"):
 
 
 def kernel(x, *, scale=1):
-    """Return the weight, not yet divided by the sum, of inputs at a distance of `x` pixels from an output's place.
+    """Return Keys' cubic kernel: the unnormalised weights of inputs `x` pixels away from an output, an array like `x`.
 
-    That is Keys' cubic; for a scale below 1 it is widened by it, which is what antialiasing means here. `x` and the
-    result are arrays of floats of one shape.
+    For a scale below 1 the kernel is widened by 1 / scale: that is the antialiasing.
     """
     narrowing = min(scale, 1)
     x = np.abs(np.asarray(x, "float64")) * narrowing
@@ -53,7 +52,10 @@ def kernel(x, *, scale=1):
 
 
 def crop_to_multiple(image, scale):
-    """Crop (..., H, W, C) at the bottom and right to a multiple of `scale`, the customary treatment of HR."""
+    """Crop (..., H, W, C) at the bottom and right to multiples of `scale`, as is customary for HR.
+
+    Raises ValueError if a side is shorter than `scale`.
+    """
     height, width = (n - n % scale for n in image.shape[-3:-1])
     if min(height, width) == 0:
         raise ValueError(f"an image must be at least {scale} pixels high and wide. Received: shape={image.shape}")
@@ -61,7 +63,10 @@ def crop_to_multiple(image, scale):
 
 
 def as_ratio(scale):
-    """Return `scale`, such as 4, 1/3, 0.375 or Fraction(2, 3), as a Fraction. Raises ValueError if it is not one."""
+    """Return `scale`, such as 4, 1/3, 0.375 or Fraction(2, 3), as a Fraction.
+
+    Raises ValueError unless it is a positive ratio with a denominator of at most 1000.
+    """
     ratio = Fraction(scale).limit_denominator(1000)
     if ratio <= 0 or not math.isclose(ratio, scale, rel_tol=1e-9):
         raise ValueError(f"`scale` must be a positive ratio with a denominator of at most 1000. Received: {scale}")
@@ -112,7 +117,7 @@ def _blocks(n, ratio, border):
 
 @functools.lru_cache(64)
 def _exact_dtype(ratio):
-    """Return the type in which sums of weighted 8-bit levels are exact, and no quotient is mistaken for a half."""
+    """Return the float type in which sums of weighted 8-bit levels are exact and quotients round correctly."""
     _, phases = _phases(ratio)
     largest, divisor = 256 * np.abs(phases).sum(axis=1).max(), phases.sum(axis=1).max()
     return np.float32 if largest < 2**24 and divisor < 2**13 else np.float64

@@ -1,9 +1,9 @@
-"""Photographs decoded once, on disk: a pool of plain .npy files named by content, and an index for every set.
+"""Shards: photographs decoded once into plain .npy files, a pool named by content, with an index for each set.
 
-A patch reads only its own rows of a shard, any tool opens it, and an interrupted preparation goes on where it stopped.
-All sets share the pool, so a set with one more photograph costs one more shard. Chosen by measurement, 96x96 crops per
-CPU second: .npy 20,600; ArrayRecord of 256x256 tiles raw 12,700, compressed 3,900, as WebP 815, as PNG 547. The price
-is disk: 3 bytes a pixel, three times WebP.
+A patch reads only its own rows of a shard, any tool can open one, and an interrupted preparation resumes where it
+stopped. All sets share the pool, so adding a photograph to a set costs one shard. The format was chosen by measurement,
+in 96x96 crops per CPU second: .npy 20,600; ArrayRecord of 256x256 tiles raw 12,700, compressed 3,900, as WebP 815, as
+PNG 547. The price is disk space: 3 bytes per pixel, three times that of WebP.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ VERSION = 2  # of what a shard holds; part of its name
 
 
 def pool():
-    """Return the folder of all shards and their indices: shards/ in the cache."""
+    """Return the folder of all shards and indices: shards/ in the cache."""
     return files.cache() / "shards"
 
 
 def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, skip_unreadable=False, progress=None):
     """Write photographs as shards into `folder`, by default the pool, and return the path of their index.
 
-    copies: how often their LR of this scale and degradation is written too, each with a draw of its own; 0: not at all,
-    `patches.Patches` then makes LR on the fly. A degradation that is not random has one copy.
-    What is already there is kept. `progress(done)` is called after each photograph.
-    Raises ValueError with the list of unreadable files unless `skip_unreadable`.
+    copies: number of LR versions of this scale and degradation to prepare for each photograph, each with its own random
+    draw. With 0, `patches.Patches` makes LR on the fly. A degradation that is not random has one copy.
+    Existing shards are kept. `progress(done)` is called after each photograph.
+    Raises ValueError with all unreadable files, with `skip_unreadable` only if no photograph is left.
     """
     require_copies(copies, degradation)
     folder = Path(folder or pool())
@@ -63,7 +63,7 @@ def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, 
 
 
 def require_copies(copies, degradation):
-    """Raise ValueError unless `degradation` is known and LR can be written in so many copies that differ."""
+    """Raise ValueError unless `degradation` is known and can give that many different copies of LR."""
     is_random = degrade.find(degradation)["random"]
     if copies < 0 or (copies > 1 and not is_random):
         raise ValueError(
@@ -72,11 +72,11 @@ def require_copies(copies, degradation):
 
 
 def read(index):
-    """Return what an index says: "lr" (None, or scale, degradation and copies), "photographs", and "refused".
+    """Return an index as a dict.
 
-    A photograph has the path of its source, its sha256, where the pixels of its shard are, and under "lr" where those
-    of its copies are. refused: {path: reason}. Raises FileNotFoundError when there is none, ValueError when it is
-    damaged.
+    lr: None, or a dict of scale, degradation and copies. photographs: a dict for each, with path and sha256 of its
+    source; file, offset (bytes) and shape (height, width, 3) of its shard; and under lr the same three of each copy.
+    refused: {path: reason}. Raises FileNotFoundError if there is no index, ValueError if it is damaged.
     """
     index = Path(index)
     if not index.is_file():
@@ -91,13 +91,13 @@ def read(index):
 
 
 def pictures(index):
-    """Yield (path of the source, its pixels) for every photograph: uint8 (H, W, 3), read from disk as they are used."""
+    """Yield (path of the source, pixels) for every photograph: uint8 (H, W, 3), memory-mapped."""
     for photograph in read(index)["photographs"]:
         yield Path(photograph["path"]), np.load(Path(index).parent / photograph["file"], mmap_mode="r")
 
 
 def fingerprint(index):
-    """Return one sha256 over the names and contents of the photographs, whatever their order and place."""
+    """Return one sha256 over the names and contents of the photographs, independent of their order and folder."""
     total = hashlib.sha256()
     contents = [(Path(photograph["path"]).name, photograph["sha256"]) for photograph in read(index)["photographs"]]
     for name, sha256 in sorted(contents):
@@ -106,21 +106,21 @@ def fingerprint(index):
 
 
 def size(index):
-    """Return the bytes on disk of the shards in an index, by file name."""
+    """Return {file name: bytes on disk} of the shards in an index."""
     folder = Path(index).parent
     names = {shard["file"] for photograph in read(index)["photographs"] for shard in [photograph, *photograph["lr"]]}
     return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
 
 
 def indices(folder=None):
-    """Return the paths of all indices, the one that was prepared last at the end."""
+    """Return the paths of all indices, the newest last."""
     return sorted(Path(folder or pool()).glob("*.json"), key=lambda index: index.stat().st_mtime)
 
 
 def unused(keep, folder=None, *, days=1):
-    """Return {path: bytes} of what `remove` may take: indices that `keep` does not name, and shards of no other index.
+    """Return {path: bytes} of what can be removed: indices not in `keep`, and shards that no other index needs.
 
-    What was asked for within so many days stays: somebody may be about to train on it.
+    What was used within the last `days` days is not listed: somebody may be about to train on it.
     """
     folder, limit = Path(folder or pool()), time.time() - days * 24 * 3600
     keep = {Path(index) for index in keep}
@@ -131,7 +131,7 @@ def unused(keep, folder=None, *, days=1):
 
 
 def remove(paths):
-    """Remove what `unused` returned; indices first, so that none is left that names a shard which is gone."""
+    """Remove the paths that `unused` returned, indices first, so that no index is left without its shards."""
     for path in sorted(paths, key=lambda path: path.suffix != ".json"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -141,7 +141,7 @@ def _bytes(path):
 
 
 def _shard(path, folder, scale, degradation, copies):
-    """Write the shards of one photograph unless they are there; return its entry of the index."""
+    """Write the shards of one photograph, unless they exist, and return its entry in the index."""
     if not path.is_file():
         raise FileNotFoundError(f"an image file must exist. Received: {path}")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -166,7 +166,7 @@ def _shard(path, folder, scale, degradation, copies):
 
 
 def _kept(file):
-    """Tell whether a shard is there, and note that it was asked for: what is clean-up's goes by that time."""
+    """Return whether a shard exists, and set its time to now: `unused` goes by it."""
     try:
         os.utime(file, (time.time(), time.time()))
     except FileNotFoundError:
@@ -175,7 +175,7 @@ def _kept(file):
 
 
 def _save(path, array):
-    """Write an array as .npy; unlike np.save it says of a full disk that the disk is full."""
+    """Write an array as .npy; unlike np.save, this reports a full disk as such."""
     array = np.ascontiguousarray(array)
     with files.whole(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
@@ -183,6 +183,6 @@ def _save(path, array):
 
 
 def _layout(file):
-    """Return where a shard's pixels are: file, offset in bytes, shape (height, width, 3)."""
+    """Return where the pixels of a shard are: file, offset in bytes, shape (height, width, 3)."""
     array = np.load(file, mmap_mode="r")
     return {"file": file.name, "offset": array.offset, "shape": array.shape}

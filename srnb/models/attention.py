@@ -8,7 +8,7 @@ from srnb.models.layers import Interpolation, SpectralNormalization, register
 
 @register
 class ChannelAttention(keras.layers.Layer):
-    """Weigh every channel by a number in [0, 1] from the means of all: Zhang et al. 2018 (RCAN), equations 9 to 12."""
+    """Scale every channel by a weight in [0, 1] from the means of all: RCAN (Zhang et al. 2018), equations 9 to 12."""
 
     def __init__(self, reduction=16, **kwargs):
         super().__init__(**kwargs)
@@ -32,7 +32,7 @@ class ChannelAttention(keras.layers.Layer):
 
 
 class Attention(keras.layers.Layer):
-    """x + γ f(x) with γ from 0: what both forms of self-attention share."""
+    """x + γ f(x), γ initially 0: the base of both forms of self-attention."""
 
     def __init__(self, pool, spectral, **kwargs):
         super().__init__(**kwargs)
@@ -62,7 +62,7 @@ class Attention(keras.layers.Layer):
 
 @register
 class SelfAttention(Attention):
-    """Attention over all positions, keys and values pooled: Zhang et al. 2018 (SAGAN), section 3 and released code."""
+    """Attention over all positions, keys and values pooled: SAGAN (Zhang et al. 2018), section 3 and released code."""
 
     def __init__(self, pool=2, spectral=True, **kwargs):
         super().__init__(pool, spectral, **kwargs)
@@ -81,7 +81,7 @@ class SelfAttention(Attention):
 
 @register
 class FlexibleSelfAttention(Attention):
-    """Self-attention between a max-pooling and an enlargement, for large pictures: Pathak et al. 2018 (A-SRGAN)."""
+    """Self-attention between max-pooling and upsampling, for large pictures: A-SRGAN (Pathak et al. 2018)."""
 
     def __init__(self, pool=4, spectral=False, **kwargs):
         super().__init__(pool, spectral, **kwargs)
@@ -100,7 +100,7 @@ class FlexibleSelfAttention(Attention):
 
 
 def attend(query, key, value):
-    """softmax(query · key) value, over all positions; the result has the height and width of `query`."""
+    """Return softmax(query · key) value over all positions, with the height and width of `query`."""
     count, height, width, _ = ops.shape(query)
     maps = value.shape[-1]
     query, key, value = (ops.reshape(x, (count, -1, x.shape[-1])) for x in (query, key, value))

@@ -1,7 +1,8 @@
 """A network drawn from its spec, from the input at the top to the output: `diagram.draw("srresnet")`.
 
-A box is a layer with what belongs to it, a frame with × 16 a block that comes sixteen times, an arc a skip. Ink and
-fills are of middle brightness and the ground is left free, so that a drawing stands on white and on black.
+A box is a layer with its normalisation and activation, a frame marked × 16 a block repeated sixteen times, an arc a
+skip connection. Ink and fills are of medium brightness and the background is transparent, so that a drawing reads on
+white and on black.
 """
 
 import re
@@ -21,7 +22,7 @@ WHOLE = ("adaptive", "globalaverage", "flatten", "dense", "minibatch")
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG picture; a notebook shows it."""
+    """An SVG drawing, which a notebook displays."""
 
     svg: str
 
@@ -31,7 +32,7 @@ class Drawing:
 
 @dataclass
 class _Extent:
-    """How far shapes reach from the column in the middle."""
+    """The extent of shapes to either side of the central column."""
 
     left: float = 0
     right: float = 0
@@ -41,7 +42,7 @@ class _Extent:
 
 
 def draw(spec, **overrides):
-    """Draw the network of a spec: anything that `build` takes, with overrides. Raises ValueError for a wrong spec."""
+    """Draw a network; `spec` and `overrides` are those of `build`. Raises ValueError for a wrong spec."""
     spec = specs.resolve(spec, **overrides)
     pen = _Pen(spec)
     pen.entry(spec["body"], specs.Place("body", specs.values(spec)))
@@ -71,7 +72,7 @@ def draw(spec, **overrides):
 
 
 class _Pen:
-    """Draws down one column, x = 0; `y` is where the line has come to, `scale` the size of maps there."""
+    """Draws down one column, x = 0, from `y` on; `scale` is the size of the maps there, relative to the input."""
 
     def __init__(self, spec, letters=0):
         self.blocks, self.width = spec.get("where", {}), max(SMALLEST, CHARACTER * letters + 20)
@@ -80,7 +81,7 @@ class _Pen:
         self.kept, self.open = {}, []  # places of the tensors that are kept; blocks inside one another
 
     def entry(self, entry, place):
-        """Draw an entry; return its extent. Words that only act on a layer's result share its box."""
+        """Draw an entry and return its extent. Words that only act on the output of a layer share its box."""
         extent, row = _Extent(), []
         for step_place, step in specs.steps(entry, place):
             if isinstance(step, dict):
@@ -128,7 +129,7 @@ class _Pen:
         return self.junction(kind, step, place)
 
     def junction(self, kind, step, place):
-        """A sum, a gate or a concatenation: its entry in the column, its skip as an arc around it."""
+        """Draw a sum, a gate or a concatenation: its entry in the column, its skip as an arc around it."""
         start, scale = self.y, self.scale
         self.line(GAP / 2)
         self.y -= GAP / 2
@@ -171,7 +172,7 @@ class _Pen:
         return extent
 
     def label(self, skip, place):
-        """The words of a skip's own layers, on one line."""
+        """Return the words of the layers within a skip, on one line."""
         if not skip:
             return ""
         steps = specs.steps(skip, place)
@@ -202,7 +203,7 @@ class _Pen:
         return _Extent(left, right)
 
     def row(self, row):
-        """A box for words that belong together; an empty row draws nothing."""
+        """Draw a box for words that belong together; an empty row draws nothing."""
         if not row:
             return _Extent()
         before = self.scale
@@ -239,7 +240,7 @@ class _Pen:
         self.y += length
 
     def size(self):
-        """The size of the maps here, in sides of the input."""
+        """Return the size of the maps at this point, relative to the input, as text."""
         if isinstance(self.scale, str):
             return self.scale
         above, below = self.scale.numerator, self.scale.denominator
@@ -248,7 +249,7 @@ class _Pen:
 
 
 def _begins(word):
-    """Whether a word has a box of its own, where the others stand in that of the layer before."""
+    """Return whether a word starts a box of its own; the others join that of the layer before them."""
     kind = word.rstrip("0123456789")
     starts = (*ENLARGING, *POOLING, "adaptive", "globalaverage", "dense", "minibatch")
     return bool(CONVOLUTION.fullmatch(word)) or kind in starts or kind.endswith("attention")
@@ -266,7 +267,7 @@ def _kind(words):
 
 
 def _scaled(scale, step, place):
-    """The size of maps behind a word, a factor of the input's; text where it does not follow from that."""
+    """Return the size of the maps after a word relative to the input, as text where it is not a fixed factor."""
     kind, number = re.fullmatch(r"(.*?)(\d*)", step.name).groups()
     arguments = (int(number),) if number else step.positional
     match = CONVOLUTION.fullmatch(step.name)
@@ -291,7 +292,7 @@ def _scaled(scale, step, place):
 
 
 def _shown(step, place):
-    """A word as it is read, without how its weights start; resampling words with their factor."""
+    """Return a word as it is shown: without its initialiser, and with the factor if it resamples."""
     arguments = [_number(value) for value in step.positional]
     arguments += filter(None, (_argument(key, value) for key, value in step.named.items()))
     name = step.name

@@ -15,10 +15,11 @@ FORMATS = {
 
 
 def write(model, path, *, format="onnx"):
-    """Write `model` to `path` for inference, for any number of pictures of any height and width.
+    """Write `model` to `path` for inference on float batches (N, H, W, channels), with N, H and W left open.
 
-    "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter is told the size with
-    `resize_tensor_input`. Raises ValueError for a path with another ending or a backend that cannot write the format.
+    "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter must be given the
+    size by `resize_tensor_input`. Raises ValueError for a path with another suffix or a backend that cannot write the
+    format.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")

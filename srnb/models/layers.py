@@ -13,7 +13,7 @@ register = keras.saving.register_keras_serializable(package="srnb")
 
 @register
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' layer, with the training pass over maps in the form that is fastest on each backend."""
+    """Keras' layer, with a training pass over maps that is written for speed on each backend."""
 
     def call(self, inputs, training=None, mask=None):
         special = self.renorm or self.synchronized or self.axis not in (-1, 3) or mask is not None
@@ -28,7 +28,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @register
 class PReLU(keras.layers.PReLU):
-    """Keras' layer, with passes over the maps in the form that is fastest on each backend."""
+    """Keras' layer, with passes over maps that are written for speed on each backend."""
 
     def call(self, inputs, training=None):
         alpha = ops.cast(self.alpha, inputs.dtype)
@@ -62,11 +62,11 @@ class PixelShuffle(keras.layers.Layer):
 
 @register
 class Interpolation(keras.layers.Layer):
-    """Enlarge (N, H, W, C) to (N, factor H, factor W, C); beyond the edge is the pixel at the edge.
+    """Upsample (N, H, W, C) to (N, factor H, factor W, C), replicating the edge.
 
-    "nearest"; "bilinear" as PyTorch's (align_corners=False); "bicubic" with the kernel of Keys 1981 and a = -0.5, as
-    MATLAB. Of Keras' UpSampling2D the last two fail inside a TensorFlow graph of unknown size, with edges that differ
-    between backends; the first loses the number of channels in a LiteRT export.
+    "nearest"; "bilinear" as in PyTorch (align_corners=False); "bicubic" with the kernel of Keys 1981, a = -0.5, as in
+    MATLAB. In Keras' UpSampling2D the last two fail in a TensorFlow graph of unknown size and treat edges differently
+    on each backend, and the first loses the number of channels in a LiteRT export.
     """
 
     def __init__(self, factor, interpolation="nearest", **kwargs):
@@ -87,7 +87,7 @@ class Interpolation(keras.layers.Layer):
         return ops.reshape(x, (count, height * self.factor, width * self.factor, channels))
 
     def _matrix(self, side, dtype):
-        """The matrix (factor side, side) that makes a row of sub-pixels from a row of pixels."""
+        """Return the matrix (factor side, side) from a row of pixels to a row of sub-pixels."""
         place = (ops.arange(side * self.factor, dtype="float32") + 0.5) / self.factor - 0.5
         pixels = ops.arange(side, dtype="float32")
         reach = 1 if self.interpolation == "bilinear" else 2
@@ -115,7 +115,7 @@ def _keys(distance):
 
 @register
 class ICNR(keras.initializers.Initializer):
-    """Start a convolution in front of PixelShuffle with equal maps for all sub-pixels: no grid (Aitken 2017)."""
+    """Initialise a convolution before PixelShuffle without a checkerboard: equal sub-pixels (Aitken et al. 2017)."""
 
     def __init__(self, initializer="glorot_uniform", factor=2):
         self.initializer = keras.initializers.get(initializer)
@@ -138,9 +138,9 @@ class ICNR(keras.initializers.Initializer):
 class SpectralNormalization(keras.layers.Wrapper):
     """Divide the kernel of a layer by its largest singular value, found by power iteration: Miyato et al. 2018.
 
-    The gradient goes through the norm. (Keras' layer of this name overwrites the kernel in every training call instead,
-    which makes it another optimisation, and one that differs between backends.) A linear layer with kernel W / σ is the
-    same layer with W and its input divided by σ, so any layer with a kernel can be wrapped.
+    The gradient flows through the norm. (Keras' layer of this name overwrites the kernel in every training call
+    instead: a different optimisation, whose result differs between backends.) A linear layer with kernel W / σ equals
+    the layer with kernel W on its input divided by σ, so any layer with a kernel can be wrapped.
     """
 
     def __init__(self, layer, power_iterations=1, **kwargs):
@@ -153,14 +153,14 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.left = self.add_weight(shape=(rows,), initializer=self._start, trainable=False, name="left")
 
     def _start(self, shape, dtype=None):
-        """A singular vector to begin with, near enough for a network that has not been trained yet."""
+        """Return an initial singular vector, accurate enough for an untrained network."""
         left = _unit(keras.random.normal(shape, dtype=dtype, seed=0))
         for _ in range(10):
             left = self._step(left, ops.convert_to_tensor(self._matrix()))
         return left
 
     def follow(self, iterations=30):
-        """Bring the vector to the kernel as it is now, where weights were not trained but computed."""
+        """Recompute the singular vector after the kernel was set from outside, as by interpolation."""
         left, matrix = self._start(self.left.shape, "float32"), ops.cast(self._matrix(), "float32")
         for _ in range(iterations):
             left = self._step(left, matrix)
@@ -179,7 +179,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         return self.layer(x / ops.cast(ops.norm(ops.matmul(left, matrix)), x.dtype))
 
     def norm(self):
-        """Return the largest singular value of the kernel, as far as the vector has followed it."""
+        """Return the largest singular value of the kernel, as estimated from the stored singular vector."""
         left = _unit(ops.cast(self.left, "float32"))  # an average of weights, or a mixture of two networks, shortens it
         return ops.norm(ops.matmul(left, ops.cast(self._matrix(), "float32")))
 
@@ -190,7 +190,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         return {**super().get_config(), "power_iterations": self.power_iterations}
 
     def _matrix(self):
-        """The kernel as a matrix (inputs, maps)."""
+        """Return the kernel as a matrix (inputs, maps)."""
         kernel = self.layer.kernel
         if isinstance(self.layer, keras.layers.Conv2DTranspose):  # (height, width, maps, inputs)
             kernel = ops.swapaxes(kernel, -1, -2)
@@ -199,9 +199,9 @@ class SpectralNormalization(keras.layers.Wrapper):
 
 @register
 class AdaptivePooling(keras.layers.Layer):
-    """Average (N, H, W, C) into a grid (N, size, size, C), as PyTorch's AdaptiveAvgPool2d; the identity on that size.
+    """Average (N, H, W, C) into a grid (N, size, size, C), like PyTorch's AdaptiveAvgPool2d.
 
-    Keras' AdaptiveAveragePooling2D asks for a size known beforehand.
+    Keras' AdaptiveAveragePooling2D needs an input size that is known when the network is built.
     """
 
     def __init__(self, size, **kwargs):
@@ -214,7 +214,7 @@ class AdaptivePooling(keras.layers.Layer):
         return ops.einsum("ih,jw,nhwc->nijc", rows, columns, x)
 
     def _windows(self, side, dtype):
-        """The matrix (size, side) whose row i averages pixels floor(i side / size) … ceil((i + 1) side / size) - 1."""
+        """Return the matrix (size, side); row i averages from floor(i side / size) to ceil((i + 1) side / size) - 1."""
         cell, pixel = ops.arange(self.size)[:, None], ops.arange(side)[None]
         inside = (pixel >= cell * side // self.size) & (pixel < -((cell + 1) * -side // self.size))
         inside = ops.cast(inside, dtype)
@@ -229,7 +229,7 @@ class AdaptivePooling(keras.layers.Layer):
 
 @register
 class MinibatchDiscrimination(keras.layers.Layer):
-    """Append to features (N, A) how close each sample is to the others of its batch: Salimans et al. 2016, section 3.2.
+    """Append to features (N, A) how similar each sample is to the rest of its batch: Salimans et al. 2016, 3.2.
 
     Returns (N, A + kernels). As in the released code a sample is not compared with itself.
     """
@@ -257,7 +257,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
 
 @register
 class VirtualBatchNormalization(keras.layers.Layer):
-    """Normalise each sample by a fixed reference batch and itself, whatever else its batch holds: Salimans et al. 2016.
+    """Normalise each sample by a fixed reference batch and itself, not by its batch: Salimans et al. 2016, section 3.4.
 
     `set_reference(model, images)` stores the statistics; until then a sample is normalised by itself alone.
     """
@@ -297,12 +297,12 @@ class VirtualBatchNormalization(keras.layers.Layer):
 
 
 def virtual_batch(model):
-    """List the layers of virtual batch normalisation of a model."""
+    """Return the VirtualBatchNormalization layers of a model."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, VirtualBatchNormalization)]
 
 
 def set_reference(model, images):
-    """Store the statistics of a reference batch in every VirtualBatchNormalization of `model`, in one forward pass."""
+    """Store the statistics of a reference batch (N, H, W, C) in every VirtualBatchNormalization layer of `model`."""
     virtual = virtual_batch(model)
     try:
         for layer in virtual:

@@ -14,10 +14,11 @@ CONVOLUTION = re.compile(r"k(\d+)n(\d+)(?:s(1/)?(\d+))?")
 
 
 def build(spec, *, parts=None, **overrides):
-    """Build the network of a spec: images (N, H, W, channels) of any height and width in, `body` of them out.
+    """Build the network of a spec: a Functional model of images (N, H, W, channels), any height and width.
 
     `spec` is a dict, the name of a zoo network, or a YAML or JSON file; `overrides` replace its parameters. `parts` are
-    built models by name, for {"model": name}. Raises ValueError with the path of the entry that is wrong.
+    built models by name, for {"model": name}. Raises ValueError with the path of the wrong entry, FileNotFoundError for
+    a missing file.
     """
     spec = specs.resolve(spec, **overrides)
     builder = _Builder(spec, parts or {})
@@ -31,8 +32,10 @@ def build(spec, *, parts=None, **overrides):
 
 
 class _Scope:
-    """Where layers get their names: residual3.conv, residual3.conv_2. Equal names mean the same layer, hence `turn`:
-    in a shared repeat the names of every turn are the same, but for the normalisations'."""
+    """The source of layer names, such as residual3.conv and residual3.conv_2.
+
+    Equal names mean the same layer. In a shared repeat every `turn` has the same names, except for normalisations.
+    """
 
     def __init__(self, prefix="", turn=1):
         self.prefix, self.turn, self.counts = prefix, turn, {}
@@ -44,7 +47,7 @@ class _Scope:
         return self.prefix + kind + (f"_{number}" if number > 1 else "") + turn
 
     def numbered(self, kind):
-        """A scope inside this one: kind1, kind2 …"""
+        """Return a scope inside this one: kind1, kind2 …"""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return _Scope(f"{self.prefix}{kind}{self.counts[kind]}.", self.turn)
 
@@ -233,7 +236,7 @@ class _Builder:
 
 
 def _as_float32(output, name):
-    """Pictures and logits leave a network as float32, whatever it computes in; the lists of a feature network too."""
+    """Cast the outputs of a network, also a list of them, to float32, whatever precision it computes in."""
     if isinstance(output, list):
         return [_as_float32(tensor, f"{name}_{number}") for number, tensor in enumerate(output, 1)]
     if keras.backend.standardize_dtype(output.dtype) == "float32":

@@ -1,4 +1,4 @@
-"""Weights that others have published as PyTorch files: read without running any of their code, load by name.
+"""Weights that others have published as PyTorch files: read without running any code of theirs, loaded by name.
 
 Known: RRDB (names of ESRGAN, its older ones, and those of BasicSR), MSRResNet (BasicSR), EDSR (EDSR-PyTorch and
 BasicSR), SRVGGNetCompact and the U-Net discriminator of Real-ESRGAN.
@@ -116,10 +116,10 @@ REDUNDANT = re.compile(r"(sub|add)_mean\.(weight|bias)|.*\.weight_u")
 
 
 def load_published(model, path):
-    """Load a PyTorch file of a reference implementation into the same network of the zoo, built with its settings.
+    """Load a PyTorch file of a reference implementation into the same network of the zoo, built with the same settings.
 
-    The average weights ("params_ema") are taken where the file has several. Returns the name of the naming that fits.
-    Raises ValueError with every difference to the closest naming unless all weights are used and all are given.
+    A file with several sets of weights gives its averaged ones ("params_ema"). Returns the name of the naming scheme
+    that fits. Raises ValueError with all differences from the closest scheme if a weight is missing or left over.
     """
     theirs = _state(path)
     ours = weights.variables(model)
@@ -144,11 +144,11 @@ def load_published(model, path):
 
 
 def from_published(path):
-    """Return the generator of a PyTorch file, built with its weights, and its spec.
+    """Return the generator of a PyTorch file, with its weights, and its spec.
 
-    Naming, blocks, width, growth, channels and scale are read from the file; the factor on EDSR's residuals is not in
-    there, and follows its authors: 0.1 for 256 maps, 1 for fewer. Raises ValueError, on one line, for anything else
-    than the generators that `GENERATORS` names.
+    Naming scheme, blocks, width, growth, channels and scale are read from the file. EDSR's residual scaling is not in
+    it and follows the authors: 0.1 for 256 maps, 1 for fewer. Raises ValueError for anything but the generators in
+    `GENERATORS`.
     """
     theirs = _state(path)
     naming = next((naming for naming, (_, marks) in GENERATORS.items() if marks <= theirs.keys()), None)
@@ -177,7 +177,7 @@ def from_published(path):
 
 
 def _state(path):
-    """The weights of a file by name: the averaged ones where it has several, without what follows from the rest."""
+    """Return the weights of a file by name: the averaged ones if it has several, without redundant ones."""
     tree = read_pytorch(path)
     for key in ("params_ema", "params", "state_dict"):
         if isinstance(tree, dict) and isinstance(tree.get(key), dict):
@@ -191,7 +191,7 @@ def _state(path):
 
 
 def _sizes(naming, theirs):
-    """The parameters of a generator's spec, from the shapes of its weights: (out, in, height, width)."""
+    """Return the parameters of a generator's spec, from the shapes of its weights: (out, in, height, width)."""
     names, network = NAMES[naming], GENERATORS[naming][0]
     width, channels = theirs[f"{names['conv']}.weight"].shape[:2]
     if channels not in (1, 3):
@@ -253,7 +253,7 @@ def _their_weight(weight, spectral):
 
 
 def _turn(model, layer, weight, variable):
-    """How their array becomes ours, and its shape: kernels are (out, in, height, width) in PyTorch."""
+    """Return the function from their array to ours, and its shape: PyTorch's kernels are (out, in, height, width)."""
     shape = tuple(variable.shape)
     following = [node.operation for node in model.get_layer(layer)._outbound_nodes]
     factor = next((after.factor for after in following if isinstance(after, layers.PixelShuffle)), 1)
@@ -273,9 +273,9 @@ def _turn(model, layer, weight, variable):
 
 
 def read_pytorch(path):
-    """Read a .pth file of tensors into nested dicts of NumPy arrays. No code of the file is run, no PyTorch needed.
+    """Read a .pth file of tensors into nested dicts of NumPy arrays, without PyTorch and without running code from it.
 
-    Raises ValueError for a file that holds anything else than dicts, lists, numbers, strings and tensors.
+    Raises ValueError for a file that holds anything but dicts, lists, numbers, strings and tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -337,7 +337,7 @@ class _Tensor:
 
 
 class _TensorsOnly(pickle.Unpickler):
-    """A pickle reader that knows the few names which a file of tensors needs, and nothing else."""
+    """An unpickler that admits only the few names that a file of tensors needs."""
 
     def __init__(self, file):
         super().__init__(file)

@@ -19,10 +19,10 @@ def names():
 def card(name):
     """Return the card of a shipped network as a dict.
 
-    Its keys: name, summary, spec, parameters, start (the shipped network that its training began from, or null), blend
-    (share of the GAN in its weights), degradation, training (a record of the run), metrics ({set: {metric: mean}}),
-    check (numbers that a copy must reproduce) and photographs (file, source and licence of each that it was trained
-    on). Raises ValueError for a name that does not ship.
+    Its keys: name, summary, spec, parameters, start (the shipped network that its training started from, or None),
+    blend (share of the GAN in its weights), degradation, training (the record of the run), metrics
+    ({set: {metric: mean}}), check (values that a copy must reproduce) and photographs (file, source and licence of each
+    training photograph). Raises ValueError for a name that does not ship.
     """
     if name not in names():
         raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")
@@ -30,21 +30,21 @@ def card(name):
 
 
 def file(name):
-    """Return the weight file of a shipped network. Raises ValueError as `card`."""
+    """Return the path of the weight file of a shipped network. Raises ValueError like `card`."""
     return FOLDER / card(name)["name"] / "weights.safetensors"
 
 
 def origin(name):
-    """Return the name of the network that `name` was trained from, where they are one network and can be blended.
+    """Return the name of the shipped network that `name` was trained from, if the two can be blended.
 
-    None where there is none, or where it enlarges by another factor. Raises ValueError as `card`.
+    None if there is none, or if it upscales by another factor. Raises ValueError like `card`.
     """
     start = card(name)["start"]
     return start if start and card(start)["spec"] | {"name": ""} == card(name)["spec"] | {"name": ""} else None
 
 
 def load(name):
-    """Return a shipped network, built from its spec, with its weights. Raises ValueError as `card`."""
+    """Return a shipped network, built from its spec, with its weights. Raises ValueError like `card`."""
     model = parser.build(card(name)["spec"])
     weights.load_weights(model, file(name))
     return model

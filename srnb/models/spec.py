@@ -29,7 +29,7 @@ layer of `srnb.models.words`, with a number behind it or arguments in parenthese
 k3n64s1(bias=false, spectral=true). keep(name) remembers a tensor, recall(name) goes on from it.
 
 Other keys of a spec: `paper` (its figure), `conv` (arguments of every convolution, for instance {"msra": 0.1}),
-`outputs` (names of kept tensors; the network then returns a dict).
+`outputs` (names of kept tensors; the network then returns a dict of them).
 """
 
 import difflib
@@ -55,13 +55,13 @@ STRUCTURES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where an entry stands in its spec: the path that an error names, and the values that {…} may name there."""
+    """The place of an entry in its spec: its path, for errors, and the values that {…} may name there."""
 
     path: str
     values: dict
 
     def inside(self, step, **changed):
-        """The place of an entry within this one, where some values may be others."""
+        """Return the place of an entry within this one, with some values changed."""
         return Place(self.path + step, {**self.values, **changed})
 
     def fill(self, text):
@@ -74,7 +74,7 @@ class Place:
         return re.sub(r"\{([^{}]*)\}", lambda match: str(_evaluate(match[1], self.values, self.path)), text)
 
     def integer(self, value):
-        """The whole number, from 1, that `value` stands for."""
+        """Return `value`, filled in, as an integer. Raises ValueError unless it is one from 1 on."""
         value = self.fill(value)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{self.path}: must be a whole number from 1. Received: {value!r}")
@@ -91,7 +91,10 @@ class Word:
 
 
 def read(spec):
-    """Return the spec of a zoo name, a .yaml, .yml or .json file, or a dict, as plain data of its own."""
+    """Return a copy of the spec that is given as a zoo name, a .yaml, .yml or .json file, or a dict.
+
+    Raises ValueError, or FileNotFoundError for a missing file.
+    """
     if isinstance(spec, (str, Path)):
         path = Path(spec)
         if path.suffix in (".yaml", ".yml", ".json"):
@@ -113,9 +116,10 @@ def read(spec):
 
 
 def resolve(spec, **overrides):
-    """Return the spec with its parameters overridden: plain data that builds the same network by itself.
+    """Return a spec with its parameters overridden: plain data that builds the same network on its own.
 
-    Only parameters that the spec has can be overridden, by values of the same kind; "channels" (3) and "name" always.
+    Only parameters that the spec has can be overridden, by values of the same type; "channels" (default 3) and "name"
+    always. Raises ValueError otherwise.
     """
     spec = read(spec)
     if "body" not in spec:
@@ -143,10 +147,11 @@ def resolve(spec, **overrides):
 
 
 def from_parameters(network, **parameters):
-    """Return the spec of `network` with `parameters` in place, and the names of those that it does not have.
+    """Return the spec of `network` with `parameters` overridden, and the names of those that it does not have.
 
-    `network` is what `read` takes. Empty text and 0 stand for the network's own value, as in the parameters cell of a
-    notebook. What a network does not have is left out, so that another network is one parameter and not five.
+    `network` is anything that `read` takes. Empty text and 0 stand for the network's own value, as in the parameters
+    cell of a notebook. Parameters that the network does not have are left out, so that one parameter is enough to
+    choose another network.
     """
     own = values(resolve(network))
     asked = {name: value for name, value in parameters.items() if value not in ("", 0)}
@@ -155,12 +160,12 @@ def from_parameters(network, **parameters):
 
 
 def values(spec):
-    """Return the parameters of a resolved spec: what `{…}` in it may name."""
+    """Return the parameters of a resolved spec, name -> value: those that `{…}` may name."""
     return {key: value for key, value in spec.items() if key not in RESERVED}
 
 
 def steps(entry, place):
-    """Flatten the strings and lists of an entry: yield pairs of a place and a Word or a structure, as it is written."""
+    """Flatten the strings and lists of an entry: yield (place, Word or structure) in the written order."""
     if isinstance(entry, str):
         for word in words(str(place.fill(entry)), place.path):
             yield place, word
@@ -184,7 +189,7 @@ def steps(entry, place):
 
 
 def factors(number):
-    """Return the primes of a factor of enlargement, 2 and 2 for 4: an `upscale` makes one step for each."""
+    """Return the prime factors of a scale, [2, 2] for 4: an `upscale` takes one step for each."""
     primes, factor = [], 2
     while number > 1:
         if number % factor:
@@ -196,7 +201,7 @@ def factors(number):
 
 
 def words(text, path):
-    """Split a string into its Words."""
+    """Split a string into its Words. Raises ValueError with `path` for one that is malformed."""
     split, position = [], 0
     while text[position:].strip():
         match = re.compile(r"\s*([^\s()]+)(?:\(([^()]*)\))?(?=\s|$)").match(text, position)
@@ -215,7 +220,7 @@ def words(text, path):
 
 
 def literal(text):
-    """Read one argument: a number, true, false, or else the text itself."""
+    """Return an argument as a number or bool if it reads as one, otherwise as the text itself."""
     text = text.strip()
     if text in ("true", "false"):
         return text == "true"
@@ -228,13 +233,13 @@ def literal(text):
 
 
 def suggest(name, known):
-    """Return a hint for a mistyped name, or nothing."""
+    """Return a hint at the known name closest to a mistyped one, or an empty string."""
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _evaluate(expression, values, path):
-    """Work out names and integers joined by * and /, from left to right: {width}, {width*4}, {width/16}."""
+    """Evaluate names and integers joined by * and /, from left to right: {width}, {width*4}, {width/16}."""
     tokens = re.split(r"\s*([*/])\s*", expression.strip())
     terms = []
     for token in tokens[::2]:

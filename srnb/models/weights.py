@@ -1,4 +1,4 @@
-"""Weights in files and between networks: save and load strictly, interpolate."""
+"""Weights in files and between networks: saved and loaded strictly, interpolated, transferred."""
 
 import tempfile
 import warnings
@@ -18,7 +18,7 @@ RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-t
 
 
 def variables(model):
-    """Return {name: variable} of a Functional model; names are layer/variable, behind the names of inner models."""
+    """Return {name: variable} of a Functional model; names are layer/variable, prefixed by those of inner models."""
     found = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -39,7 +39,7 @@ def variables(model):
 
 
 def save_weights(model, path):
-    """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, in one move."""
+    """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, whole or not at all."""
     path, kind = Path(path), _kind(Path(path))
     with files.whole(path) as temporary:
         if kind == ".safetensors":
@@ -50,7 +50,10 @@ def save_weights(model, path):
 
 
 def load_weights(model, path):
-    """Load a file of `save_weights` into `model`. Raises ValueError, with every difference, unless all of it fits."""
+    """Load a file of `save_weights` into `model`.
+
+    Raises ValueError with all differences unless names and shapes match, FileNotFoundError if there is no file.
+    """
     path, kind = Path(path), _kind(Path(path))
     if not path.is_file():
         raise FileNotFoundError(f"a weight file must exist. Received: {path}")
@@ -75,11 +78,12 @@ def load_weights(model, path):
 def interpolate(a, b, alpha, *, into=None):
     """Return a new network with (1 - alpha) of the weights of `a` and alpha of those of `b`, 0 <= alpha <= 1.
 
-    into: what an earlier call for `a` and `b` returned, to be changed in place: it is compiled already.
+    into: the result of an earlier call for `a` and `b`, to be changed in place and so not to be compiled again.
 
-    Network interpolation of ESRGAN (Wang et al. 2018, section 3.4): between a PSNR network and the GAN network that was
-    fine-tuned from it. At 0 and 1 the weights are equal to the bit. Raises ValueError unless both are the same network;
-    warns where their weights have nothing in common, since the mean of separate trainings is no network.
+    This is ESRGAN's network interpolation (Wang et al. 2018, section 3.4) between a PSNR network and the GAN network
+    that was fine-tuned from it. At 0 and 1 the weights are bit-identical to those of `a` and `b`. Raises ValueError
+    unless both are the same network; warns if their weights look unrelated, since averaging the weights of separate
+    trainings is meaningless.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in 0 … 1. Received: {alpha}")
@@ -111,10 +115,9 @@ def interpolate(a, b, alpha, *, into=None):
 
 
 def transfer(model, source):
-    """Load into `model` every weight of the network `source` that has its name and shape; name the others.
+    """Copy into `model` every weight of the network `source` whose name and shape match; return the other names.
 
-    So a network starts from one of another scale, tail or depth. Returns the names of the weights of `model` that stay
-    as they were. Raises ValueError if none fits.
+    So a network can start from one of another scale, tail or depth. Raises ValueError if no weight matches.
     """
     ours, theirs = variables(model), variables(source)
     fitting = [name for name in ours if name in theirs and ours[name].shape == theirs[name].shape]
@@ -126,7 +129,7 @@ def transfer(model, source):
 
 
 def differences(expected, received):
-    """List what differs between two dicts of name -> shape, a line for each name."""
+    """Return the differences between two dicts of name -> shape, a line for each name."""
     lines = [f"missing: {name} {expected[name]}" for name in expected if name not in received]
     lines += [f"unknown: {name} {received[name]}" for name in received if name not in expected]
     lines += [
@@ -139,7 +142,7 @@ def differences(expected, received):
 
 @contextmanager
 def _whole(path):
-    """Say of a file that cannot be read what the libraries do not: which one it is."""
+    """Add the path to the errors of libraries that cannot read a file and do not name it."""
     try:
         yield
     except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
@@ -169,7 +172,7 @@ def _h5_shapes(path):
 
 
 def _structure(config):
-    """A model's config without what two equal networks may differ in: initialisers and what is trained."""
+    """Return a model's config without initialisers and trainability, in which equal networks may differ."""
     ignored = ("trainable", "build_config", "shared_object_id")
     if isinstance(config, dict):
         return {
@@ -181,7 +184,7 @@ def _structure(config):
 
 
 def _cosine(first, second):
-    """The cosine between all kernels of two networks, as one vector each."""
+    """Return the cosine between the kernels of two networks, each taken as one vector."""
     product = lengths_a = lengths_b = 0.0
     for name, kernel in first.items():
         if kernel.ndim > 1 and name.endswith("kernel"):

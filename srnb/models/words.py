@@ -11,9 +11,9 @@ from srnb.models import attention, layers
 
 
 def convolution(kernel, maps, stride, *, transposed, icnr):
-    """Return the function behind a word kXnYsZ; `icnr` is the factor of the pixel shuffle that follows, or 1.
+    """Return the function of a word kXnYsZ; `icnr` is the factor of the pixel shuffle that follows, or 1.
 
-    Its `msra` is the factor on the normal initialisation of He et al. 2015; without it, Keras' own (Glorot) holds.
+    Its argument `msra` scales the normal initialisation of He et al. 2015; without it, Keras' default (Glorot) is used.
     """
     kind = keras_layers.Conv2DTranspose if transposed else keras_layers.Conv2D
 
@@ -32,12 +32,12 @@ def convolution(kernel, maps, stride, *, transposed, icnr):
 
 
 def batch(*, name, momentum=0.9, epsilon=1e-5):
-    """PyTorch's defaults: the moving statistics follow within tens of steps, where Keras' 0.99 takes hundreds."""
+    """Batch normalisation with PyTorch's defaults: statistics adapt in tens of steps, with Keras' 0.99 in hundreds."""
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)
 
 
 def prelu(*, name, start=0.25):
-    """One slope for each channel, shared over the picture, so that any size fits."""
+    """PReLU with one slope per channel, shared over all positions, so that any picture size fits."""
     return layers.PReLU(initializers.Constant(start), shared_axes=[1, 2], name=name)
 
 

@@ -1,7 +1,7 @@
 """The networks of the papers, as specs: copy one into a cell and change a line.
 
-Generators take pictures in [0, 1] and give them `scale` times as large; discriminators give logits. `scale` is 2, 3, 4
-or 8. Where a paper works on the luma channel only, `channels=1` gives its network; the default is RGB.
+Generators map images in [0, 1] to images `scale` times as large, discriminators map images to logits. `scale` is 2, 3,
+4 or 8. Where a paper works on the luma channel only, `channels=1` gives its network; the default is RGB.
 """
 
 SPECS = {}
