@@ -1,23 +1,23 @@
-"""What Keras cannot say for every framework: the operations of a training step, and where it runs.
+"""What Keras does not offer for both frameworks: the operations of a training step, and the devices it runs on.
 
-`minimize(loss_fn, model, optimizer, state)` runs `loss_fn() -> (loss, output)`, moves the model's trainable variables
-down the gradient and returns `output`.
-`gradient(function, x)` is that of the sum of `function(x)` with respect to `x`; inside a step it can itself be
-differentiated. `function` must not change variables.
-`compile_step(step, state, split=False, jit_compile=None)` compiles a stateful `step(*arrays, **options)`, options being
-constants. The result is called with NumPy arrays; its `sync()` writes the new values back into the Keras variables of
-`state` and must be called before anyone reads them. `split` spreads the first axis of the arrays over the devices of
-`distribute`. `jit_compile` is TensorFlow's XLA, by default on for a GPU and off for a CPU; JAX always compiles.
-`state` lists every variable that a step reads or changes.
+`minimize(loss_fn, model, optimizer, state)` calls `loss_fn() -> (loss, output)`, updates the trainable variables of the
+model by the gradient of the loss, and returns `output`.
+`gradient(function, x)` returns the gradient of the sum of `function(x)` with respect to `x`; within a step it can be
+differentiated again. `function` must not change variables.
+`compile_step(step, state, split=False, jit_compile=None)` compiles a stateful `step(*arrays, **options)`, whose options
+are constants. `state` lists every variable that the step reads or changes. The result is called with NumPy arrays; its
+`sync()` writes the new values back into the Keras variables of `state` and must be called before they are read. `split`
+spreads the first axis of the arrays over the devices of `distribute`. `jit_compile` is TensorFlow's XLA, by default on
+for a GPU and off for a CPU; JAX always compiles.
 `compile_network(network)` compiles the inference of a Functional network: a function of its inputs that returns the
-list of its outputs, with the weights of the moment. TensorFlow does it once, JAX once for each shape.
-`distribute()` makes every later network live on all devices that JAX sees, of all hosts, and returns their number;
-TensorFlow uses one. Call it before the first network is built.
-`batch_normalization(x, gamma, beta, epsilon)` normalises maps (N, H, W, C) by their own statistics; returns them, in
-the dtype of `x`, with mean and (biased) variance (C,) in float32. `gamma` and `beta` are None where there are none.
-`prelu(x, alpha)` is x above zero and alpha x below, `alpha` being of any shape that goes with `x`.
+list of its outputs, computed with the present weights. TensorFlow compiles once, JAX once per shape.
+`distribute()` places all networks built later on every device that JAX sees, on all hosts, and returns the number of
+devices; TensorFlow uses one. Call it before the first network is built.
+`batch_normalization(x, gamma, beta, epsilon)` normalises maps (N, H, W, C) by their own statistics; it returns them, in
+the dtype of `x`, with mean and (biased) variance, (C,) in float32. `gamma` and `beta` may be None.
+`prelu(x, alpha)` is x where positive, alpha x elsewhere; `alpha` is of any shape that broadcasts with `x`.
 Both can be differentiated twice.
-`accelerator()` names the GPU or TPU that steps run on, None on a CPU.
+`accelerator()` returns the name of the GPU or TPU that steps run on, None on a CPU.
 """
 
 import keras
@@ -65,9 +65,9 @@ __all__ = [
 def precision(name, recorded=None):
     """Return the precision that `name` stands for here: "auto" is bfloat16 where that is faster, else float32.
 
-    It is on a GPU or TPU, and with TensorFlow on a CPU that has AMX or AVX512-BF16; XLA, behind JAX, converts every
-    such convolution to float32 on a CPU. `recorded` is what a training began with, wherever that was: with it, "auto"
-    means the same again. Other names stand for themselves.
+    It is faster on a GPU or TPU, and with TensorFlow on a CPU with AMX or AVX512-BF16; on a CPU, JAX's XLA converts
+    every bfloat16 convolution to float32. `recorded` is the precision that a training began with, on whatever machine:
+    "auto" then means that one. Other names are returned as they are.
     """
     if name != "auto":
         return name

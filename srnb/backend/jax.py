@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 def _run(function, variables, values, *arrays):
-    """Call `function` as if `variables` held `values`; return its output and the values they would hold after it."""
+    """Call `function` as if `variables` held `values`; return its output and the values after it."""
     with keras.StatelessScope(zip(variables, values, strict=True)) as scope:
         output = function(*arrays)
     strays = scope.state_mapping.keys() - {id(variable) for variable in variables}
@@ -113,7 +113,7 @@ def _mesh():
 
 
 def _share(array, mesh):
-    """Lay a batch, which every process holds whole, out over the devices of all processes."""
+    """Distribute a batch, which every process holds whole, over the devices of all processes."""
     if len(array) % mesh.size:
         raise ValueError(f"a batch must divide among {mesh.size} devices. Received: {len(array)} pictures")
     array = np.asarray(array)

@@ -1,4 +1,4 @@
-"""What the processor is good at."""
+"""What the processor can do fast."""
 
 from functools import cache
 from pathlib import Path
@@ -8,7 +8,7 @@ BFLOAT16 = ("amx_bf16", "avx512_bf16")  # flags of Linux' /proc/cpuinfo
 
 @cache
 def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Whether the CPU has instructions that multiply bfloat16, as far as Linux tells."""
+    """Return whether Linux lists instructions of the CPU that multiply bfloat16; False on other systems."""
     path = Path(cpuinfo)
     lines = path.read_text().splitlines() if path.is_file() else []
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])

@@ -1,11 +1,10 @@
-"""Training losses: functions of arrays, one float32 scalar out, mean over everything unless said otherwise.
+"""Training losses: functions of arrays that return one float32 scalar, a mean over everything unless stated otherwise.
 
-Images are RGB, NHWC, [0, 1]; `sr` may leave the range, nothing is clipped inside a training graph. Whatever precision
-comes in, a loss is computed in float32.
-Content losses read `(hr, sr)`. Adversarial losses share one signature on logits, `(real_logits, fake_logits) ->
-(generator_loss, discriminator_loss)`, so a training step never changes when the loss does. Weights of terms live with
-the caller.
-A term with state is an object with `.variables`, called once for each step; the caller compiles and keeps them.
+Images are RGB, NHWC, in [0, 1]; `sr` may leave the range, since nothing is clipped inside a training graph. A loss is
+computed in float32 whatever the precision of its inputs.
+Content losses take `(hr, sr)`. Adversarial losses share one signature on logits, `(real_logits, fake_logits) ->
+(generator_loss, discriminator_loss)`, so the training step is the same for all of them. The weights of the terms live
+with the caller. A term with state is an object with `.variables`, called once per step; the caller keeps the variables.
 """
 
 from srnb.losses.adversarial import (
@@ -67,9 +66,10 @@ PIXEL = {"l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim, "ms_ssi
 
 
 def pixel_loss(name, *, steps):
-    """Return the content loss called `name`: one of PIXEL, or a new mix that adapts itself.
+    """Return the content loss called `name`: one of PIXEL, or a new `AdaptiveMix` or `BalancedMix`.
 
-    The schedule of "adaptive_mix" ends after `steps` calls; "balanced_mix" needs none. Raises ValueError otherwise.
+    The schedule of "adaptive_mix" ends after `steps` calls; the others ignore `steps`. Raises ValueError for another
+    name.
     """
     adaptive = {"adaptive_mix": lambda: AdaptiveMix(steps=steps), "balanced_mix": BalancedMix}
     if name in adaptive:
@@ -82,7 +82,7 @@ def pixel_loss(name, *, steps):
 def adversarial_loss(name, *, real_target=1.0):
     """Return the adversarial loss called `name`, one of ADVERSARIAL; `real_target` below 1 smooths vanilla's labels.
 
-    Raises ValueError for another name, and for smoothed labels of a loss that has none.
+    Raises ValueError for another name, for a `real_target` outside (0, 1], and for one below 1 with another loss.
     """
     if name not in ADVERSARIAL:
         raise ValueError(f"an adversarial loss must be one of {', '.join(ADVERSARIAL)}. Received: {name!r}")

@@ -1,6 +1,6 @@
-"""Adversarial losses, `(real_logits, fake_logits) -> (generator_loss, discriminator_loss)`, and two restraints.
+"""Adversarial losses, `(real_logits, fake_logits) -> (generator_loss, discriminator_loss)`, and two regularisers.
 
-Logits (N, …), never sigmoids. The restraints, two classes, are ordinary terms of `(hr, sr)` that carry state.
+Logits (N, …), never sigmoids. The regularisers are classes: ordinary terms of `(hr, sr)` that carry state.
 """
 
 import math
@@ -16,9 +16,9 @@ from srnb.losses.pixel import as_float32
 def declare(*, relativistic, bounds):
     """Decorate an adversarial loss with its properties.
 
-    relativistic: whether the generator's part reads the real logits.
-    bounds: the discriminator's loss if it knows all, and the least if it cannot tell real from fake and gives every
-        picture the same logit; None where neither exists.
+    relativistic: whether the generator's loss reads the real logits.
+    bounds: the discriminator's loss if it is always right, and its lowest loss if it gives every image the same logit;
+        None if there are no such values.
     """
 
     def decorate(loss):
@@ -29,10 +29,10 @@ def declare(*, relativistic, bounds):
 
 
 def relativistic(loss):
-    """Whether the generator's part of an adversarial loss may read the real logits.
+    """Return whether the generator's part of an adversarial loss may read the real logits.
 
-    One without a declaration, also a declared one wrapped in a `partial` or a lambda, is taken to read them, which
-    costs a pass of the discriminator at most.
+    A loss without a declaration, including one wrapped in a `partial` or a lambda, is assumed to read them; that costs
+    at most one more pass of the discriminator.
     """
     return getattr(loss, "relativistic", True)
 
@@ -44,9 +44,10 @@ def bounds(loss):
 
 @declare(relativistic=False, bounds=(0.0, 2 * math.log(2)))
 def vanilla(real_logits, fake_logits, *, real_target=1.0):
-    """SRGAN's loss, the generator's part non-saturating: -log D(fake).
+    """SRGAN's loss (Ledig et al. 2017) in the non-saturating form: the generator minimises -log D(fake).
 
-    `real_target` below 1 is one-sided label smoothing (Salimans et al., section 3.4); the fake target stays 0.
+    `real_target` below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4); the fake target stays 0.
+    Raises ValueError for one outside (0, 1].
     """
     if not 0 < real_target <= 1:
         raise ValueError(f"real_target must be in (0, 1]. Received: {real_target}")
@@ -56,29 +57,29 @@ def vanilla(real_logits, fake_logits, *, real_target=1.0):
 
 @declare(relativistic=False, bounds=(0.0, 0.5))
 def least_squares(real_logits, fake_logits):
-    """LSGAN with targets 1 and 0 (Mao et al., equation 9, without its halves)."""
+    """LSGAN with targets 1 and 0 (Mao et al. 2017, equation 9, without its factors of 1/2)."""
     return _squares(fake_logits, 1.0), _squares(real_logits, 1.0) + _squares(fake_logits, 0.0)
 
 
 @declare(relativistic=False, bounds=(0.0, 2.0))
 def hinge(real_logits, fake_logits):
-    """Hinge loss, as in SAGAN."""
+    """Hinge loss, as in SAGAN (Zhang et al. 2018, equation 4)."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
     return -ops.mean(fake_logits), _hinge(real_logits) + _hinge(-fake_logits)
 
 
 @declare(relativistic=False, bounds=None)
 def wasserstein(real_logits, fake_logits):
-    """The critic's estimate of the earth mover's distance (Arjovsky et al. 2017); it needs a `GradientPenalty`."""
+    """WGAN (Arjovsky et al. 2017): the critic estimates the earth mover's distance. Needs a `GradientPenalty`."""
     real_logits, fake_logits = as_float32(real_logits, fake_logits)
     return -ops.mean(fake_logits), ops.mean(fake_logits) - ops.mean(real_logits)
 
 
 @declare(relativistic=True, bounds=(0.0, 2 * math.log(2)))
 def relativistic_average(real_logits, fake_logits):
-    """ESRGAN's loss: is this real more real than the average fake, and the other way round (equations 1 and 2).
+    """ESRGAN's loss: is a real image more realistic than the average fake, and vice versa (equations 1 and 2).
 
-    Without the halves of the authors' code, which make its adversarial weight count half.
+    Without the factors of 1/2 in the authors' code, which halve the effect of its adversarial weight.
     """
     real, fake = _relative(real_logits, fake_logits)
     generator_loss = _cross_entropy(real, 0.0) + _cross_entropy(fake, 1.0)
@@ -87,14 +88,14 @@ def relativistic_average(real_logits, fake_logits):
 
 @declare(relativistic=True, bounds=(0.0, 2.0))
 def relativistic_average_least_squares(real_logits, fake_logits):
-    """RaLSGAN (Jolicoeur-Martineau 2018): real stands 1 above the average fake; the generator wants the reverse."""
+    """RaLSGAN (Jolicoeur-Martineau 2018): real should lie 1 above the average fake, for the generator 1 below."""
     real, fake = _relative(real_logits, fake_logits)
     return _squares(real, -1.0) + _squares(fake, 1.0), _squares(real, 1.0) + _squares(fake, -1.0)
 
 
 @declare(relativistic=True, bounds=(0.0, 2.0))
 def relativistic_average_hinge(real_logits, fake_logits):
-    """RaHingeGAN (Jolicoeur-Martineau 2018): as RaLSGAN, but whoever is 1 above has done enough."""
+    """RaHingeGAN (Jolicoeur-Martineau 2018): as RaLSGAN, but a distance of more than 1 costs nothing."""
     real, fake = _relative(real_logits, fake_logits)
     return _hinge(-real) + _hinge(fake), _hinge(real) + _hinge(-fake)
 
@@ -120,10 +121,10 @@ ADVERSARIAL = {
 class GradientPenalty:
     """WGAN-GP's penalty (Gulrajani et al. 2017, equation 3): mean over samples of (|| grad D(x) ||_2 - 1)^2.
 
-    x = e * hr + (1 - e) * sr with one e from U(0, 1) for each sample; the norm is over all numbers of a sample. Of a
-    map of logits the mean is D, as in the loss itself. `sr` is detached: the penalty is the discriminator's alone.
-    The discriminator runs in inference mode. Nothing may change within a gradient, and BatchNorm over the batch would
-    let one sample's logit depend on the others, which leaves no gradient of a sample: the paper's critic has none.
+    x = e * hr + (1 - e) * sr with one e from U(0, 1) per sample; the norm is over all values of a sample. For a map of
+    logits D is their mean, as in the loss itself. `sr` is detached: only the discriminator is penalised.
+    The discriminator runs in inference mode: variables must not change within a gradient, and BatchNorm over the batch
+    would make one sample's logit depend on the others (the paper's critic has no BatchNorm).
     """
 
     def __init__(self, discriminator, *, seed=0):
@@ -145,9 +146,9 @@ class GradientPenalty:
 
 
 class HistoricalAverage:
-    """Squared distance of a network's weights from their mean over all calls so far, summed (Salimans et al., 3.3).
+    """Summed squared distance of a network's weights from their mean over all calls (Salimans et al. 2016, 3.3).
 
-    The mean includes the present weights, as printed there: the first call gives 0. It moves once for each call.
+    The mean includes the present weights, as printed there, so the first call returns 0. Each call updates it once.
     """
 
     def __init__(self, network):
@@ -172,12 +173,12 @@ class HistoricalAverage:
 
 
 def _entropy(probability):
-    """Entropy in nats of an event, which is the least cross-entropy of its probability."""
+    """Return the entropy in nats of an event of this probability, the minimum of its cross-entropy."""
     return -sum(p * math.log(p) for p in (probability, 1 - probability) if p)
 
 
 def _cross_entropy(logits, target):
-    """Binary cross-entropy with one target in [0, 1] for all logits, in the form that never overflows."""
+    """Return the binary cross-entropy of logits with one target in [0, 1], in a form that cannot overflow."""
     [logits] = as_float32(logits)
     return ops.mean(ops.softplus(logits) - target * logits)
 
@@ -192,6 +193,6 @@ def _hinge(logits):
 
 
 def _relative(real_logits, fake_logits):
-    """Each logit less the mean of the other side over the batch."""
+    """Return each side's logits minus the mean of the other side over the batch."""
     real, fake = as_float32(real_logits, fake_logits)
     return real - ops.mean(fake, axis=0, keepdims=True), fake - ops.mean(real, axis=0, keepdims=True)

@@ -1,6 +1,6 @@
-"""Losses that compare images by the maps of a network, which the caller passes in: this module knows no models.
+"""Losses that compare images by the feature maps of a network that the caller passes in: this module knows no models.
 
-`features` maps images in [0, 1] to one map (N, H, W, C) or a list of them, as a network of `models.features.build`.
+`features` maps images in [0, 1] to one map (N, H, W, C) or a list of them, like a network of `models.features.build`.
 """
 
 from keras import ops
@@ -9,9 +9,9 @@ from srnb.losses.pixel import as_float32, l1
 
 
 def perceptual(hr, sr, *, features, distance=l1, weights=None):
-    """Distance between the feature maps of two images, averaged over the taps (Johnson et al., section 3.2).
+    """Distance between the feature maps of two images, averaged over the taps (Johnson et al. 2016, section 3.2).
 
-    `weights`, one for each tap, make it a weighted sum instead.
+    `weights`, one per tap, make it a weighted sum instead.
 
     ESRGAN: `distance` l1 on maps before the activation, weight 1. SRGAN: mse on maps after it, each divided by 12.75,
     which is the weight 1 / 12.75^2 = 0.00615. Johnson: mse after it, weight 1. All means include the channels; SRGAN's
@@ -24,9 +24,10 @@ def perceptual(hr, sr, *, features, distance=l1, weights=None):
 
 
 def style(hr, sr, *, features):
-    """Squared Frobenius distance of the Gram matrices, summed over taps, mean over images (Johnson et al., 3.2).
+    """Squared Frobenius distance of Gram matrices, summed over taps, averaged over images (Johnson et al. 2016, 3.2).
 
-    A Gram matrix (C, C) is divided by C * H * W. Where in the picture a texture is does not count. Returns a scalar.
+    A Gram matrix (C, C) is divided by C * H * W. It does not depend on where in the image a texture is. Returns a
+    scalar >= 0.
     """
     pairs = _maps(features, hr, sr)
     return sum(ops.mean(ops.sum(ops.square(_gram(a) - _gram(b)), axis=(1, 2))) for a, b in pairs)
@@ -35,15 +36,15 @@ def style(hr, sr, *, features):
 def lpips(hr, sr, *, features, heads):
     """LPIPS (Zhang et al. 2018, equation 1), mean over images. Returns a scalar >= 0.
 
-    Differences of maps with unit length in each pixel are squared, weighted by `heads`, one array (C,) for each map,
-    averaged over pixels and summed over maps. `models.features.build(net, lpips_taps(net))` and `lpips_heads(net)`
-    make it that of version 0.1.
+    Maps are normalised to unit length at each position; their squared differences are weighted by `heads`, one array
+    (C,) per map, averaged over positions and summed over maps. With `models.features.build(net, lpips_taps(net))` and
+    `lpips_heads(net)` it is version 0.1.
     """
     return sum(ops.mean(each) for each in lpips_maps(hr, sr, features=features, heads=heads))
 
 
 def lpips_maps(hr, sr, *, features, heads):
-    """Return where LPIPS comes from: a map (N, H, W) for each of `features`, whose means add up to it."""
+    """Return the spatial maps of LPIPS: (N, H, W) for each map of `features`; their means add up to `lpips`."""
     return [
         ops.sum(ops.square(_unit(hr_map) - _unit(sr_map)) * ops.cast(head, "float32"), axis=-1)
         for (hr_map, sr_map), head in zip(_maps(features, hr, sr), heads, strict=True)
@@ -53,9 +54,9 @@ def lpips_maps(hr, sr, *, features, heads):
 def dists(hr, sr, *, features, alpha, beta):
     """DISTS (Ding et al. 2020, equation 7), mean over images. Returns a scalar >= 0.
 
-    One minus the likeness of each map's mean (texture, weighted by `alpha`) and of its variation around it (structure,
-    by `beta`), the picture itself being the first map. `models.features.build("vgg16", lpips_taps("vgg16"),
-    pooling="l2")` and `dists_weights()` make it that of its authors.
+    One minus the similarity of the means of each map (texture, weighted by `alpha`) and of the variations around them
+    (structure, weighted by `beta`); the image itself is the first map. With `models.features.build("vgg16",
+    lpips_taps("vgg16"), pooling="l2")` and `dists_weights()` it is that of its authors.
     """
     pairs = [as_float32(ops.stop_gradient(ops.convert_to_tensor(hr)), sr), *_maps(features, hr, sr)]
     likeness = 0.0
@@ -71,10 +72,10 @@ def dists(hr, sr, *, features, alpha, beta):
 
 
 def feature_matching(hr, sr, *, features):
-    """Squared L2 distance of the batch means of discriminator layers (Salimans et al. 2016, section 3.1).
+    """Squared L2 distance between batch means of discriminator maps (Salimans et al. 2016, section 3.1).
 
-    Summed over all numbers of a map, as printed there, and over maps: its weight depends on the layer's size.
-    `features` is called without `training`, which a Keras model takes as inference: no BatchNorm is updated.
+    Summed over all values of a map, as printed there, and over maps, so the weight to give it depends on the layer's
+    size. `features` is called without `training`, which a Keras model takes for inference: no BatchNorm is updated.
     """
     return sum(
         ops.sum(ops.square(ops.mean(hr_map, axis=0) - ops.mean(sr_map, axis=0)))
@@ -83,7 +84,7 @@ def feature_matching(hr, sr, *, features):
 
 
 def _maps(features, hr, sr):
-    """Return the pairs of float32 maps, one for each tap; nothing is learned through those of `hr`."""
+    """Return pairs of float32 maps, one per tap; no gradient flows through those of `hr`."""
     hr_maps, sr_maps = features(hr), features(sr)
     if not isinstance(hr_maps, list | tuple):
         hr_maps, sr_maps = [hr_maps], [sr_maps]
@@ -91,7 +92,7 @@ def _maps(features, hr, sr):
 
 
 def _gram(maps):
-    """Gram matrices (N, C, C) of maps (N, H, W, C), divided by C * H * W."""
+    """Return the Gram matrices (N, C, C) of maps (N, H, W, C), divided by C * H * W."""
     _, height, width, channels = ops.shape(maps)
     return ops.einsum("nhwc,nhwd->ncd", maps, maps) / ops.cast(channels * height * width, "float32")
 

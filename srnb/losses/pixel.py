@@ -1,10 +1,10 @@
-"""Losses that compare pixel with pixel, or with its neighbours."""
+"""Losses that compare pixel by pixel, or neighbouring pixels."""
 
 from keras import ops
 
 
 def as_float32(*tensors):
-    """Cast to the precision of every loss: a mean over half-precision numbers keeps three digits at best."""
+    """Cast tensors to float32, in which every loss is computed: means in half precision keep three digits at best."""
     return [ops.cast(tensor, "float32") for tensor in tensors]
 
 
@@ -23,7 +23,7 @@ def mse(hr, sr):
 def charbonnier(hr, sr, *, epsilon=1e-3):
     """Smooth L1, mean of sqrt(d^2 + epsilon^2) (LapSRN, section 3.3). Returns a scalar >= epsilon.
 
-    Raises ValueError for an epsilon that is not positive: the gradient at d = 0 would not be finite.
+    Raises ValueError unless epsilon is positive: the gradient at d = 0 would not be finite.
     """
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive. Received: {epsilon}")
@@ -32,6 +32,6 @@ def charbonnier(hr, sr, *, epsilon=1e-3):
 
 
 def total_variation(sr):
-    """Mean absolute difference of neighbours, down and across. Returns a scalar >= 0."""
+    """Mean absolute difference of neighbouring pixels, vertically and horizontally. Returns a scalar >= 0."""
     [sr] = as_float32(sr)
     return ops.mean(ops.abs(sr[:, 1:] - sr[:, :-1])) + ops.mean(ops.abs(sr[:, :, 1:] - sr[:, :, :-1]))

@@ -1,7 +1,7 @@
 """Losses that compare neighbourhoods under Gaussian windows: SSIM, MS-SSIM and their mix with L1.
 
-A window reaches to ceil(3 sigma). At a border the part of it that lies inside the picture is scaled up to the sum 1,
-so that no edge is invented there.
+A window extends to ceil(3 sigma) pixels. At a border its part inside the image is renormalised to sum 1, so that no
+edge is invented there.
 """
 
 import keras
@@ -21,10 +21,10 @@ def ssim(hr, sr, *, sigma=1.5):
 
 
 def ms_ssim(hr, sr, *, sigmas=ZHAO_SIGMAS):
-    """1 - MS-SSIM at full resolution with windows that grow (Zhao et al. 2017, equation 8). Returns a scalar in [0, 1].
+    """1 - MS-SSIM at full resolution, with larger windows instead of smaller images (Zhao et al. 2017, equation 8).
 
-    Luminance is compared at the largest sigma only. Contrast terms below 1e-6 count as that: a product of negative
-    ones would change its sign with their number.
+    Luminance is compared at the largest sigma only. Contrast terms are clipped to at least 1e-6, since the sign of a
+    product of negative ones would depend on their number. Returns a scalar in [0, 1].
     """
     _check_sigmas(*sigmas)
     return _ms_ssim(hr, sr, sigmas)
@@ -33,8 +33,8 @@ def ms_ssim(hr, sr, *, sigmas=ZHAO_SIGMAS):
 def mix(hr, sr, *, alpha=0.84, sigmas=ZHAO_SIGMAS):
     """Zhao et al. 2017, equation 12: alpha * MS-SSIM loss + (1 - alpha) * L1 weighted by the largest Gaussian.
 
-    alpha = 0.84 is the paper's; the authors' released layer has 0.025, so treat it as something to set, or see
-    `BalancedMix`. Returns a scalar >= 0. Raises ValueError for an alpha outside [0, 1].
+    alpha = 0.84 is the paper's value, 0.025 that of the authors' released layer: treat it as a parameter to tune, or
+    see `BalancedMix`. Returns a scalar >= 0. Raises ValueError for an alpha outside [0, 1].
     """
     _check_sigmas(*sigmas)
     _check_alphas(alpha)
@@ -42,13 +42,13 @@ def mix(hr, sr, *, alpha=0.84, sigmas=ZHAO_SIGMAS):
 
 
 class AdaptiveMix:
-    """The mix whose alpha and largest sigma move in a straight line from start to end within `steps` calls.
+    """`mix` with an alpha and a largest sigma that change linearly from start to end over `steps` calls.
 
-    alpha, sigma: (start, end); the five sigmas lie geometrically between 0.5 and the largest, 8 gives ZHAO_SIGMAS.
-    One call is one step: the n-th (from 0) stands at the fraction min(n / steps, 1), so the end is held from then on.
-    The count of calls lives in a variable. A number bound when the loss is defined, as in the system this idea comes
-    from, would be compiled in as a constant and its schedule would never reach the loss; and a sigma rounded to whole
-    windows would leap or never move, so here it stays real and the number of scales stays five.
+    alpha, sigma: (start, end); the five sigmas are spaced geometrically from 0.5 to the largest, and 8 gives
+    ZHAO_SIGMAS. Each call is one step: call n, from 0, is at the fraction min(n / steps, 1) of the way, and the end
+    values are kept from then on. The call count is a variable: a Python number, as in the system that this idea comes
+    from, would be compiled in as a constant, and the schedule would have no effect. Sigma is not rounded to whole
+    windows, which would make it jump or stay, so the number of scales is always five.
     """
 
     def __init__(self, *, steps, alpha=(0.5, 0.84), sigma=(2.0, 8.0)):
@@ -70,12 +70,12 @@ class AdaptiveMix:
 
 
 class BalancedMix:
-    """The mix whose alpha makes both terms push equally: alpha * |g_structure| = (1 - alpha) * |g_l1|.
+    """`mix` with an alpha that balances the gradients of both terms: alpha * |g_structure| = (1 - alpha) * |g_l1|.
 
-    The norms are those of the gradients with respect to `sr`, over the whole batch. alpha follows the batches as an
-    exponential average, decay * alpha + (1 - decay) * new (the first call takes the new one whole), within `bounds`.
-    It lives in a variable, `alpha`; 0 before the first call. Patches of photographs, enlarged 4 times by bicubic, give
-    0.03, near the 0.025 of the authors' layer and far from the paper's 0.84.
+    The norms are those of the gradients with respect to `sr`, over the whole batch. alpha is a moving average over
+    batches, decay * alpha + (1 - decay) * new (the first call takes the new one), within `bounds`. It is kept in
+    the variable `alpha`, which is 0 before the first call. Patches of photographs upscaled x4 by bicubic give 0.03,
+    near the 0.025 of the authors' layer and far from the paper's 0.84.
     """
 
     def __init__(self, *, sigmas=ZHAO_SIGMAS, decay=0.99, bounds=(0.001, 0.999)):
@@ -118,10 +118,10 @@ def _weighted_l1(hr, sr, sigma):
 
 
 def _similarity(hr, sr, sigma):
-    """The luminance and the contrast-structure map of SSIM for one Gaussian window; planes with data in [0, 1].
+    """Return the luminance and the contrast-structure map of SSIM under one Gaussian window, of planes in [0, 1].
 
-    Both are written as 1 minus what differs, which is the same fraction: (2ab + c) / (a^2 + b^2 + c) is
-    1 - (a - b)^2 / (a^2 + b^2 + c). The numerator is then no difference of two large numbers.
+    Both are computed as 1 minus a difference: (2ab + c) / (a^2 + b^2 + c) = 1 - (a - b)^2 / (a^2 + b^2 + c). This
+    avoids the cancellation of two large numbers in the numerator.
     """
     c1, c2 = 0.01**2, 0.03**2
     # Variances do not change with a shift. Without it a GPU's TensorFloat-32 products leave 3 % of error in the
@@ -139,7 +139,7 @@ def _similarity(hr, sr, sigma):
 
 
 def _blur(planes, sigma):
-    """Gaussian filter of (…, H, W): two products with banded matrices, where `sigma` may be a tensor.
+    """Filter (…, H, W) by a Gaussian: two products with banded matrices; `sigma` may be a tensor.
 
     Mix with its gradient, 16 patches of 96x96 on two cores: 0.06 s on TensorFlow and 0.13 s on JAX, where depthwise
     convolutions took 0.16 s and 2.3 s.
@@ -149,7 +149,7 @@ def _blur(planes, sigma):
 
 
 def _window(size, sigma):
-    """Row i holds the weights of the pixels 0 … size - 1 for pixel i: (size, size), every row sums to 1."""
+    """Return (size, size): row i holds the weights of pixels 0 … size - 1 for pixel i, with sum 1."""
     pixels = ops.arange(size, dtype="float32")
     distance = ops.abs(pixels - ops.expand_dims(pixels, 1))
     # below 3 sigma + 1 is up to ceil(3 sigma), but for a computed sigma that is a rounding error too large
@@ -158,7 +158,7 @@ def _window(size, sigma):
 
 
 def _planes(images):
-    """Images (N, H, W, C) as float32 planes (N, C, H, W)."""
+    """Return images (N, H, W, C) as float32 planes (N, C, H, W)."""
     return ops.transpose(ops.cast(images, "float32"), (0, 3, 1, 2))
 
 

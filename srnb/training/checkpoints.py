@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the values of its variables and the parameters it must share with whoever goes on."""
+"""Checkpoints of a training: the values of its variables, and the parameters that a resumed training must share."""
 
 import json
 
@@ -10,14 +10,17 @@ from srnb import files
 
 
 def save(path, variables, parameters):
-    """Write the values of Keras variables, in their order, and a flat dict, whole or not at all."""
+    """Write the values of Keras variables, in the given order, and a flat dict, whole or not at all."""
     arrays = {name: np.asarray(variable.value) for name, variable in _named(variables).items()}
     with files.whole(path) as temporary:
         save_file(arrays, temporary, metadata={"parameters": json.dumps(parameters)})
 
 
 def restore(path, variables, parameters):
-    """Assign what `save` wrote. Raises ValueError, and changes nothing, unless the file is whole and all of it fits."""
+    """Assign what `save` wrote.
+
+    Raises ValueError, before anything is changed, if the file is damaged or if shapes or parameters differ.
+    """
     stored, arrays = _read(path)
     variables = _named(variables)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
@@ -30,7 +33,7 @@ def restore(path, variables, parameters):
 
 
 def parameters(path):
-    """Return the flat dict of a checkpoint. Raises ValueError unless the file is whole."""
+    """Return the flat dict of a checkpoint. Raises ValueError if the file is damaged."""
     return _read(path)[0]
 
 
@@ -40,14 +43,14 @@ def kept(folder, stage, suffix="safetensors"):
 
 
 def forget(folder, stage, *, after, suffix="safetensors"):
-    """Delete the files of steps beyond `after`."""
+    """Delete the files <stage>-<step>.<suffix> of steps after step `after`."""
     for path in kept(folder, stage, suffix):
         if path.stem > f"{stage}-{after:08d}":
             path.unlink()
 
 
 def forget_all_but(count, folder, stage):
-    """Delete all checkpoints but the newest `count`, and what the log keeps beside them."""
+    """Delete all checkpoints of a stage but the newest `count`, with the files of the log that belong to them."""
     for path in kept(folder, stage)[:-count]:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink()
@@ -67,6 +70,6 @@ def _named(variables):
 
 
 def _differences(expected, received):
-    """One line for each of the first five entries in which two dicts differ."""
+    """Return a line for each of the first five entries in which two dicts differ."""
     names = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
     return [f"{name} is {received.get(name)}, not {expected.get(name)}" for name in names[:5]]

@@ -1,4 +1,4 @@
-"""The log of a stage: a line holds the mean of each value over some steps, and what is wrong with the game."""
+"""The log of a stage: each line holds the means over several steps, and the symptoms found in them."""
 
 import json
 import math
@@ -14,9 +14,10 @@ UNSEEN = ("learning_rate", "images_per_second", "real_logit", "fake_logit", "col
 
 
 class Log:
-    """Collects what steps return and writes one line for several of them; `loss` is the adversarial one, for symptoms.
+    """Collects what steps return, and writes one line for several of them.
 
-    What an earlier training of the run's folder logged after step `first` is forgotten.
+    first: step from which the training goes on; later lines of an earlier training in the run's folder are dropped.
+    loss: the adversarial loss, from which `symptoms` are judged.
     """
 
     def __init__(self, run, stage, *, first, loss=None):
@@ -29,16 +30,16 @@ class Log:
         self.restart()
 
     def restart(self, steps=()):
-        """Begin to collect, and to measure time, anew; `steps` are those that an earlier session has collected."""
+        """Start a new line and its timer; `steps` are those that an earlier session has already collected for it."""
         self.steps, self.earlier, self.started = list(steps), len(steps), time.perf_counter()
 
     def keep(self, step):
-        """Write what is collected beside the checkpoint of a step between two lines: the next line needs it."""
+        """Save the steps collected since the last line beside the checkpoint of `step`: the next line needs them."""
         steps = [(each, {name: float(value) for name, value in values.items()}) for each, values in self.steps]
         runs.write_json(self._path(step), steps)
 
     def kept(self, step):
-        """Return what `keep` wrote at a step, empty if it wrote nothing."""
+        """Return the steps that `keep` saved at `step`, [] if there are none."""
         path = self._path(step)
         return json.loads(path.read_text("utf-8")) if path.is_file() else []
 
@@ -46,18 +47,18 @@ class Log:
         return self.run.checkpoints / f"{self.stage}-{step:08d}.json"
 
     def add(self, step, values):
-        """Take what a step returned; nothing waits for its result yet."""
+        """Collect what a step returned, name -> scalar tensor, without waiting for its computation."""
         self.steps.append((step, values))
 
     @property
     def news(self):
-        """The values of the last line that a progress line shows."""
+        """The values of the last line that belong in a progress line."""
         return {name: value for name, value in self.last.items() if name not in UNSEEN}
 
     def mean(self, *, batch_size):
-        """Return the mean of each value over the collected steps, and the speed.
+        """Return the mean of each value over the collected steps, and images_per_second.
 
-        Raises FloatingPointError at the first value that is not finite, and names it and its step.
+        Raises FloatingPointError, which names step and value, if one is not finite.
         """
         steps = [(step, {name: float(value) for name, value in values.items()}) for step, values in self.steps]
         for step, values in steps:
@@ -70,7 +71,7 @@ class Log:
         return record | {"images_per_second": round((len(steps) - self.earlier) * batch_size / seconds, 2)}
 
     def write(self, step, record):
-        """Write a line; the symptoms that it completes become its `notice` and are printed."""
+        """Write a line for `step`; new symptoms become its `notice` and are printed."""
         self.records = [*self.records, record][-symptoms.LINES - 1 :]
         notices = symptoms.find(self.records, loss=self.loss)
         if notices:

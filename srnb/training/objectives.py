@@ -1,7 +1,7 @@
-"""What the two players want, and how they move, from the parameters of a notebook.
+"""The objectives and optimizers of both players, from the parameters of a notebook.
 
-Arguments are called as the parameters are, without the prefix of their stage. A weight of zero removes a term and the
-network behind it.
+Arguments have the names of the parameters, without the prefix of the stage. A weight of zero removes a term and its
+feature network.
 """
 
 from functools import partial
@@ -35,11 +35,11 @@ def terms(
 ):
     """Return the terms of the generator's loss, name -> (weight, function), and a list of the frozen networks in them.
 
-    steps: batches of the whole training, over which `pixel_loss` "adaptive_mix" has its schedule.
-    feature_layers: layers whose maps the perceptual and the style loss compare, "block2_conv2,block3_conv3".
-    feature_weights: a weight for each of these layers in the perceptual loss, "0.5,1"; empty: their mean.
-    distance: of two maps in the perceptual loss, one of `losses.PIXEL`.
-    Raises ValueError for unknown names and where feature matching has no discriminator.
+    steps: number of batches of the whole training, the length of the schedule of "adaptive_mix".
+    feature_layers: layers whose maps the perceptual and the style loss compare, such as "block2_conv2,block3_conv3".
+    feature_weights: weights of these layers in the perceptual loss, such as "0.5,1"; empty for their mean.
+    distance: the distance between maps in the perceptual loss, one of `losses.PIXEL`.
+    Raises ValueError for unknown names, and for feature matching without a discriminator.
     """
     weighted, frozen = {}, []
     if pixel_weight:
@@ -87,9 +87,9 @@ def opponent(
     historical_weight=0.0,
     seed=0,
 ):
-    """Return the arguments of `Trainer` that concern the discriminator; none where there is no discriminator.
+    """Return the arguments of `Trainer` that concern the discriminator, {} if it is None.
 
-    seed: of the points between real and fake pictures at which a gradient penalty looks.
+    seed: of the random points between real and fake images at which the gradient penalty is evaluated.
     """
     if discriminator is None:
         return {}
@@ -124,9 +124,9 @@ def optimizer(
     accumulate=1,
     precision="float32",
 ):
-    """Return Adam with its schedule, for a network that moves at every n-th batch.
+    """Return Adam with its schedule, for a network that is updated every `every` batches.
 
-    steps, warmup, milestones and restarts ("50000,100000"): in batches, whatever `every` is.
+    steps, warmup, milestones and restarts (such as "50000,100000") count batches, whatever `every` is.
     For the rest see `optimizers.schedule` and `optimizers.adam`.
     """
     rate = optimizers.schedule(
@@ -148,6 +148,6 @@ def _split(text):
 
 
 def _last_maps(discriminator):
-    """What goes into the layer that makes the logit. (The last layer of all may only cast the logit to float32.)"""
+    """Return the input of the layer that computes the logit. (The last layer may only cast the logit to float32.)"""
     last = [layer for layer in discriminator.layers if layer.weights][-1]
     return keras.Model(discriminator.input, last.input)

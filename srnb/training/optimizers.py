@@ -1,4 +1,4 @@
-"""Learning rates and optimizers by name, as a parameters cell gives them."""
+"""Learning-rate schedules and optimizers by name, as in a parameters cell."""
 
 import keras
 from keras.optimizers import schedules
@@ -8,17 +8,17 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 
 def schedule(name, learning_rate, *, steps, warmup=0, milestones=(), factor=0.5, cycles=1, restarts=(), lowest=0.0):
-    """Return a Keras learning-rate schedule over `steps` updates, or the number itself where it is constant.
+    """Return a Keras learning-rate schedule over `steps` updates, or `learning_rate` itself if it is constant.
 
     constant   `learning_rate` throughout
-    step       times `factor` after each of `milestones` updates: ESRGAN halves after 50k, 100k, 200k and 300k
-    cosine     down to `lowest` along a half cosine, `cycles` times; each restarts at `learning_rate` (SGDR; MSRResNet
-               has 4 cycles and 1e-7)
-    sweep      from `lowest` up to `learning_rate` in equal factors: the learning-rate range test of Smith 2017
+    step       multiplied by `factor` after each of `milestones` updates: ESRGAN halves after 50k, 100k, 200k and 300k
+    cosine     half a cosine down to `lowest`, `cycles` times, each from `learning_rate` on (SGDR, Loshchilov and Hutter
+               2017; MSRResNet has 4 cycles and 1e-7)
+    sweep      exponentially from `lowest` up to `learning_rate`: the learning-rate range test (Smith 2017)
 
-    restarts: updates after which a cosine had ended and begins again, where `steps` of a finished training were raised.
-    warmup: updates over which the rate first climbs from zero, times whatever the schedule says.
-    Raises ValueError for unknown names and for numbers that make no schedule.
+    restarts: updates at which a finished cosine starts again, where `steps` of a finished training were raised.
+    warmup: updates over which a factor rises from 0 to 1, on top of the schedule.
+    Raises ValueError for unknown names and for numbers that do not make a schedule.
     """
     if name not in ("constant", "step", "cosine", "sweep"):
         raise ValueError(f"a schedule must be constant, step, cosine or sweep. Received: {name!r}")
@@ -69,12 +69,12 @@ def policy(precision):
 
 
 def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1, precision="float32"):
-    """Return Adam; 0.9 and 0.99 are those of ESRGAN's released code, where the papers have Keras' 0.999 or are silent.
+    """Return Adam. The betas 0.9 and 0.99 are those of ESRGAN's released code; papers use Keras' 0.999 or are silent.
 
-    learning_rate: a number or a schedule, which counts every step, also those that only accumulate.
-    clip_norm: largest norm of all gradients together, 0 for none.
-    accumulate: number of steps whose gradients are averaged before the weights move.
-    precision: "float16" adds a loss scale, which halves when a gradient overflows and doubles after 2000 good steps.
+    learning_rate: a number or a schedule, which counts all steps, including those that only accumulate.
+    clip_norm: maximum global norm of the gradients, 0 for no clipping.
+    accumulate: number of steps whose gradients are averaged for one update.
+    precision: "float16" adds a loss scale, which is halved when a gradient overflows and doubled after 2000 good steps.
     """
     policy(precision)
     if accumulate < 1 or clip_norm < 0:
@@ -92,9 +92,10 @@ def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1,
 
 
 def rates(optimizer, updates=None):
-    """Return learning rates by update, which counts from 0, as text; of the first, middle and last so far by default.
+    """Return {update: learning rate}; an update is a number from 0 as text, as in JSON.
 
-    They tell whether two schedules have been the same so far, whatever comes later.
+    By default the first, middle and last update so far: equal rates show that two schedules have agreed up to now,
+    whatever comes later.
     """
     rate, count = _schedule_of(optimizer)
     if updates is None:
@@ -103,13 +104,13 @@ def rates(optimizer, updates=None):
 
 
 def has_ended(optimizer):
-    """Whether a schedule has come down to zero for all updates that follow."""
+    """Return whether the schedule of an optimizer has ended at a rate of zero."""
     rate, count = _schedule_of(optimizer)
     return callable(rate) and float(rate(count)) == 0
 
 
 def _schedule_of(optimizer):
-    """Rate or schedule of an optimizer, and its updates so far."""
+    """Return the rate or schedule of an optimizer, and the number of its updates so far."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     return optimizer._learning_rate, int(
         keras.ops.convert_to_numpy(optimizer.iterations)
@@ -117,7 +118,7 @@ def _schedule_of(optimizer):
 
 
 class Succession(schedules.LearningRateSchedule):
-    """Schedules one after the other, each from its own beginning, in updates, until that of the next."""
+    """Schedules in succession: `parts[i]` holds from update `begins[i]` on, until the next begins."""
 
     def __init__(self, parts, begins):
         self.parts, self.begins = parts, begins
@@ -131,7 +132,7 @@ class Succession(schedules.LearningRateSchedule):
 
 
 class WarmUp(schedules.LearningRateSchedule):
-    """A rate or schedule times min(1, update / steps), updates counted from 1."""
+    """A rate or schedule multiplied by min(1, update / steps), with updates counted from 1."""
 
     def __init__(self, rate, steps):
         self.rate, self.steps = rate, steps

@@ -1,4 +1,4 @@
-"""A few steps of a training without a run, to see how it begins."""
+"""A few steps of a training without a run, to see how it starts."""
 
 import itertools
 import math
@@ -9,10 +9,11 @@ from srnb import progress
 
 
 def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
-    """Make some steps without a run and return what was logged: a frame with a row per step. `title` names them.
+    """Train for some steps without a run, and return what they logged: a frame with one row per step.
 
-    It ends at the step whose objective is not finite any more, or more than `limit` times the lowest seen. With the
-    schedule "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
+    batches: as for `Trainer.fit`. title: of the progress bar. Stops early once the objective is not finite, or exceeds
+    `limit` times its minimum so far. With the schedule "sweep" of `optimizers` this is the learning-rate range test of
+    Smith 2017, section 3.3.
     """
     trainer.take_reference(batches)
     rows, lowest = [], math.inf

@@ -1,5 +1,4 @@
-"""Signals to a training: by USR1 a scheduler says, some time before it ends a job, that time is short; Ctrl-C and
-Jupyter's stop button say that someone has seen enough."""
+"""Signals that ask a training to save its state and stop: USR1 from a scheduler, Ctrl-C or Jupyter's stop button."""
 
 import signal
 import threading
@@ -7,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Stopped(KeyboardInterrupt):
-    """A training was told to end and has saved its state; a notebook says so in one line."""
+    """A training was asked to stop and has saved its state; a notebook shows one line instead of a traceback."""
 
     def _render_traceback_(self):  # IPython asks for it
         return [str(self)]
@@ -15,11 +14,11 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def heard():
-    """Yield an event that is set once the process gets USR1, which ends it at any other time, or a first Ctrl-C.
+    """Yield an event that is set when the process receives USR1 or a first Ctrl-C.
 
-    A second Ctrl-C interrupts at once. The runner starts kernels with USR1 blocked, so one that came before is heard
-    now, and later ones wait for the next training. Elsewhere than in the main thread nothing is ever heard, and USR1
-    not on Windows; a Ctrl-C that somebody else has taken is theirs.
+    A second Ctrl-C interrupts at once; outside of this context USR1 ends the process. The runner starts kernels with
+    USR1 blocked, so one that came earlier takes effect now, and later ones wait for the next training. Signals are
+    handled in the main thread only, USR1 not on Windows, and Ctrl-C not if something else handles it already.
     """
     told = threading.Event()
     if threading.current_thread() is not threading.main_thread():

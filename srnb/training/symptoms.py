@@ -1,6 +1,6 @@
-"""What goes wrong in adversarial training, read from the log: a discriminator without use, colours that drift.
+"""Signs of failing adversarial training, read from the log: a useless discriminator, drifting colours.
 
-A symptom counts once it has lasted for `LINES` log lines, so that a single odd batch raises no alarm.
+A symptom counts once it has lasted for `LINES` log lines, so that a single odd batch does not raise an alarm.
 """
 
 from srnb import losses
@@ -11,10 +11,10 @@ WON, LOST = 0.02, 0.98  # share of the loss of a discriminator that cannot tell 
 
 
 def find(records, *, loss=None):
-    """Return the symptoms that the last of `records` (dicts of a log, oldest first) completes, as sentences.
+    """Return the symptoms that have become manifest with the last of `records`, as sentences.
 
-    loss: the adversarial loss, whose bounds say what the discriminator's loss is when it knows all and when nothing.
-    What was there a line before is not repeated.
+    records: dicts of the log, oldest first. loss: the adversarial loss, whose bounds are the discriminator's loss when
+    it is always right and when it is guessing. Symptoms that were manifest a line earlier are not repeated.
     """
     return [text for text in _present(records, loss) if text not in _present(records[:-1], loss)]
 

@@ -1,8 +1,8 @@
 """One trainer for both stages: pretraining is the generator's objective without a discriminator.
 
-The generator moves first and its output, detached, goes to the discriminator: one generator forward pass per step.
-Data is a function of the step, so a checkpoint needs only variables: networks, their average, optimizers, step, and
-what terms of the loss remember.
+The generator is updated first and its output, detached, goes to the discriminator: one generator forward pass per step.
+Data is a function of the step, so a checkpoint needs only variables: networks, their average, optimizers, step, and the
+state of loss terms.
 """
 
 from contextlib import contextmanager
@@ -21,20 +21,20 @@ from srnb.training.validation import Validation
 class Trainer:
     """Train a generator on `terms`, and against a discriminator if there is one.
 
-    terms: name -> (weight, function); a function takes `(hr, sr)` and returns a scalar (see `losses`). One that carries
-        state lists it in `.variables` and may assign it when called, which is once per update.
-    adversarial: (weight, function of logits), required with a discriminator.
-    discriminator_terms: as `terms`, added to the discriminator's side of the adversarial loss (a gradient penalty).
-    discriminator_steps: the generator moves at every n-th step only, the discriminator at each; every step has a batch
-        of its own. 5 is what Wasserstein critics are given.
-    frozen: networks inside the terms (feature networks), so that no backend bakes their weights into the program.
-    ema_decay: `average`, a second generator, follows as decay * average + (1 - decay) * generator, moving statistics
-        of BatchNorm included; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
+    terms: name -> (weight, function); a function takes `(hr, sr)` and returns a scalar (see `losses`). One with state
+        lists it in `.variables` and may assign it when called, once per update.
+    adversarial: (weight, adversarial loss), required with a discriminator.
+    discriminator_terms: like `terms`, added to the discriminator's loss (a gradient penalty).
+    discriminator_steps: the discriminator is updated at every step, the generator at every n-th one; each step has a
+        batch of its own. Wasserstein critics use 5.
+    frozen: feature networks inside the terms, so that no backend compiles their weights in as constants.
+    ema_decay: the second generator `average` follows as decay * average + (1 - decay) * generator, including moving
+        statistics of BatchNorm; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
     jit_compile: XLA on TensorFlow, see `backend.compile_step`.
-    parameters: flat dict of what a resumed training must share with the interrupted one; stored in checkpoints.
+    parameters: flat dict, stored in checkpoints, that a resumed training must share with the interrupted one.
 
-    Two optimizers, so that the players can have two rates (TTUR); clipping, accumulation of gradients and loss scales
-    are the optimizers' (see `optimizers.adam`). Losses are computed in float32 whatever the networks compute in.
+    With two optimizers the players can have different rates (TTUR); clipping, gradient accumulation and loss scaling
+    belong to the optimizers (see `optimizers.adam`). Losses are computed in float32 whatever the networks' precision.
     """
 
     def __init__(
@@ -148,26 +148,26 @@ class Trainer:
 
     @property
     def step(self):
-        """Number of steps made so far."""
+        """The number of steps so far."""
         self.sync()
         return int(np.asarray(self.iterations.value))
 
     def train_step(self, lr, hr, *, generator_moves=True):
-        """Make one compiled step on arrays (N, h, w, 3) and (N, H, W, 3); return what it logs, name -> scalar.
+        """Run one compiled step on arrays (N, h, w, 3) and (N, H, W, 3) in [0, 1]; return its log, name -> scalar.
 
-        Variables show what it did after `sync`.
+        Keras variables show the result only after `sync`.
         """
         return self._compiled_step(lr, hr, generator_moves=generator_moves)
 
     def generator_moves(self, step):
-        """Whether the generator moves at this step, counted from 1, or the discriminator alone."""
+        """Return whether the generator is updated at this step, counted from 1, or only the discriminator."""
         return step % self.discriminator_steps == 0
 
     def take_reference(self, batches):
-        """Make the first batch of all the reference of virtual batch normalisation, for networks that have it.
+        """Make the first batch of all the reference of virtual batch normalisation, in networks that have it.
 
-        Before the first step; `fit` and `rehearse` do it. As in the paper the reference goes through the network at
-        every step; unlike there no gradient flows through it.
+        `fit` and `rehearse` call it before the first step. As in the paper the reference passes through the network at
+        every step; unlike there, no gradient flows through it.
         """
         if self.references is not None:
             return
@@ -195,21 +195,21 @@ class Trainer:
         callbacks=(),
         view=None,
     ):
-        """Train up to step number `steps`; a trainer that has been restored goes on from its step.
+        """Train up to step number `steps`; a restored trainer continues from its step.
 
-        batches: function of the first step that yields (lr, hr), as `patches.Patches.stream`.
+        batches: function of a first step that yields (lr, hr) from there on, such as `patches.Patches.stream`.
         run: `runs.Run` that receives log lines and checkpoints, under the name `stage`.
-        validate: function of the averaged generator that returns named numbers, called every `validate_every` steps.
-        picture: function of the averaged generator that returns an image to keep at the same times, for a look at how
-            it came about: figures/<stage>-<step>.png.
-        best: metric among those of `validate` whose best weights are kept as weights/<stage>-best.weights.h5. Chosen on
-            the photographs that are validated on, so no fair number of theirs.
-        callbacks: Keras callbacks; their epoch is the stretch between two log lines, called by its last step.
-        view: function that returns HTML to stand below the progress bar, see `progress.Progress`.
-        Symptoms of a game gone wrong are logged as `notice` and shown, see `symptoms`.
-        Raises FloatingPointError that names step and term once a loss is not finite; the last checkpoint stays. After
-        USR1, by which schedulers say that time is short, or a first Ctrl-C, saves a checkpoint and raises
-        `signals.Stopped`, a KeyboardInterrupt; called again, it goes on.
+        validate: function of the averaged generator that returns {name: number}, called every `validate_every` steps.
+        picture: function of the averaged generator that returns an image (H, W, 3) in [0, 1], kept at the same times as
+            figures/<stage>-<step>.png.
+        best: metric of `validate` by which the best weights are kept as weights/<stage>-best.weights.h5. They are
+            selected on the validation photographs, so their score on those is biased.
+        callbacks: Keras callbacks; an epoch of theirs is the interval between two log lines, numbered by its last step.
+        view: function that returns HTML to show below the progress bar, see `progress.Progress`.
+        Symptoms of failing training are logged as `notice` and printed, see `symptoms`.
+        Raises FloatingPointError, which names step and term, once a loss is not finite; the last checkpoint stays.
+        After USR1, a scheduler's warning, or a first Ctrl-C, saves a checkpoint and raises `signals.Stopped`, a
+        KeyboardInterrupt; another call continues.
         """
         if checkpoint_every % log_every or validate_every % log_every:
             raise ValueError(
@@ -266,7 +266,7 @@ class Trainer:
                 log.restart()
 
     def _leave(self, run, log, step):
-        """Save the state after a step, between two log lines or not, and end the training."""
+        """Save the state after a step, also between two log lines, and end the training."""
         log.keep(step)
         self.save(run.checkpoints / f"{log.stage}-{step:08d}.safetensors")
         checkpoints.forget_all_but(2, run.checkpoints, log.stage)
@@ -277,7 +277,7 @@ class Trainer:
 
     @contextmanager
     def _watched(self, callbacks):
-        """Keras callbacks around a training, which leaves its networks usable however it ends."""
+        """Run Keras callbacks around a training, and leave its networks usable however it ends."""
         watchers = keras.callbacks.CallbackList(list(callbacks), model=self.generator)
         self.generator.stop_training = False
         self.generator.optimizer = self.generator_optimizer  # TensorBoard and others look for the rate there
@@ -291,11 +291,11 @@ class Trainer:
             del self.generator.optimizer  # Keras would write it into weight files
 
     def sync(self):
-        """Bring the networks' variables up to date; `fit` does it before validation, checkpoints and its end."""
+        """Bring the Keras variables up to date; `fit` does so before validation and checkpoints, and at its end."""
         self._compiled_step.sync()
 
     def save(self, path):
-        """Write every variable of both networks, average, optimizers and the step: all that a resume needs."""
+        """Write a checkpoint: every variable of networks, average, optimizers and loss terms, and the step."""
         self.sync()
         rates = {name: optimizers.rates(optimizer) for name, optimizer in self._optimizers().items()}
         checkpoints.save(path, self.state, self.parameters | {"learning_rates": rates})
@@ -303,8 +303,8 @@ class Trainer:
     def restore(self, path):
         """Read a checkpoint that `save` wrote.
 
-        Raises ValueError if it is damaged or from another training. The learning rates must be the same up to the
-        checkpoint's step; what comes after it, a training is free to change.
+        Raises ValueError if it is damaged or from another training. Learning rates must agree up to the checkpoint's
+        step; after it a training may change them.
         """
         self.sync()
         stored = checkpoints.parameters(path).get("learning_rates", {})
@@ -320,7 +320,7 @@ class Trainer:
         checkpoints.restore(path, self.state, self.parameters | {"learning_rates": stored})
 
     def resume(self, run, stage):
-        """Restore the newest checkpoint of `stage` in the run's folder, if there is one; `fit` goes on from there."""
+        """Restore the newest checkpoint of `stage` in the run's folder, if there is one, for `fit` to continue from."""
         paths = checkpoints.kept(run.checkpoints, stage)
         if not paths:
             return

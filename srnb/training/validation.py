@@ -1,4 +1,4 @@
-"""What a validation leaves: its numbers, the best weights so far, and pictures of how the result came about."""
+"""Validation during training: numbers for the log, the best weights so far, pictures of the progress."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from srnb.training import checkpoints
 
 
 class Validation:
-    """Measure a network, see `Trainer.fit` for `measure`, `picture` and `best`.
+    """Measures a network; `measure` is the `validate` of `Trainer.fit`, which also describes `picture` and `best`.
 
-    records: the lines of the log so far, which know the best value of an interrupted training.
+    records: the lines of the log so far, from which a resumed training takes its best value.
     """
 
     def __init__(self, run, stage, *, records, measure=None, picture=None, best=None):
@@ -24,7 +24,7 @@ class Validation:
             self.path.unlink(missing_ok=True)  # of an earlier training in this folder
 
     def __call__(self, step, network):
-        """Return the numbers as the log names them, after keeping weights and picture."""
+        """Measure, save picture and best weights, and return the numbers under their names in the log."""
         numbers = self.measure(network) if self.measure else {}
         if self.best:
             self._keep_best(step, numbers, network)
@@ -47,7 +47,7 @@ class Validation:
 
 
 def pictures(run, stage, *, count=5):
-    """Return up to `count` of the pictures that `fit` kept, evenly over the steps, with the last: name -> image."""
+    """Return up to `count` of the pictures that `fit` kept, evenly spaced up to the last: {"step n": image}."""
     paths = checkpoints.kept(run.figures, stage, "png")
     chosen = sorted({round(index) for index in np.linspace(0, len(paths) - 1, min(count, len(paths)))})
     return {f"step {int(paths[index].stem[-8:])}": images.read(paths[index]) for index in chosen}
