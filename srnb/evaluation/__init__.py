@@ -1,17 +1,17 @@
 """From networks to fair numbers.
 
-inference    whole photographs up: tiles, self-ensemble, files
-metrics      how far one picture is from another, per image, with the protocol
-scenes       photographs made small, and what each model makes of them
-costs        what a network takes: parameters, multiply-adds, time, memory
-tables       scenes measured: a tidy table, its means, the planes of quality against distortion and against cost
-comparison   what is better, worse, or not to be told apart
-certainty    intervals over photographs and seeds, for many questions at once
+inference    whole photographs upscaled: tiles, self-ensemble, files
+metrics      the distance between two pictures, per image, with its protocol
+scenes       photographs, downscaled and upscaled by each model
+costs        what a network costs: parameters, multiply-adds, time, memory
+tables       measured scenes: a tidy table, its means, the planes of perception and distortion, of quality and cost
+comparison   which model is better, worse, or not distinguishable
+certainty    intervals over photographs and seeds, corrected for many questions
 ablation     a run and its variants: what they changed, what they measured
 maps         where a picture differs from another, and at which frequencies
 blind        results in pairs, without names, for people to choose from
 crops        the details worth a look
-published    what papers print, and whether it may stand beside ours
+published    what papers report, and whether it may be compared with ours
 
 Nothing in here imports a framework before a network is used.
 """

@@ -1,4 +1,4 @@
-"""A run and its variants, each of which changes something: what they changed, and what they measured."""
+"""A run and its variants, each with something changed: what they changed, and what they measured."""
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,11 @@ UNCOMPARED = ("start_from", "rehearsal_steps")  # parameters that do not change 
 
 
 def variants(run, names=()):
-    """Return the runs to compare, label -> run, and those that cannot be, label -> why.
+    """Return the runs to compare, label -> run, and those that cannot be compared, label -> reason.
 
-    `run` comes first. Without `names`, of folders beside it, its variants are the runs beside it whose record names it
-    as their base. Evidence is only a finished run with numbers of the same held-out photographs, whose variant shares a
-    seed with `run`.
+    `run` comes first. names: folders beside it; by default its variants, the runs beside it whose record names it as
+    their base. A run can be compared if it is finished, was measured on the same held-out photographs, and belongs to a
+    variant that shares a seed with `run`.
     """
     if names:
         beside = [runs.Run(run.folder.parent / name) for name in names if name != run.name]
@@ -35,7 +35,7 @@ def variants(run, names=()):
 
 
 def replicas(compared):
-    """Return variant -> {seed: label} of runs, label -> run: replicas differ in their seed, as their names say.
+    """Return variant -> {seed: label} for runs, label -> run. Replicas of a variant differ only in their seed.
 
     A replica of `label` with seed 1 is called label-seed1, and one of the first run seed1 (`runner.presets.replicas`).
     """
@@ -48,9 +48,9 @@ def replicas(compared):
 
 
 def changes(compared):
-    """Return for each run, label -> run, in what parameters it differs from the first, and what its trainer noticed.
+    """Return a frame with a row per run of `compared`, label -> run, and two columns of text.
 
-    Columns changed and noticed, both text.
+    changed: the parameters in which it differs from the first run. noticed: symptoms that its trainer reported.
     """
     base, rows = _parameters(next(iter(compared.values()))), {}
     for label, run in compared.items():
@@ -63,11 +63,11 @@ def changes(compared):
 
 
 def measured(compared, *, metrics):
-    """Return what runs, label -> run, measured on their held-out photographs: metrics.csv with variants for names.
+    """Return the metrics.csv of runs, label -> run, on their held-out photographs as one frame.
 
-    A column seed tells `replicas` of a variant apart. Of interpolated networks nothing is kept, bicubic is there once,
-    and a pretrained generator only with the run that trained it. Raises ValueError for a metric that a run has not
-    measured.
+    Its column run holds variants, and a column seed tells their `replicas` apart. Interpolated networks are left out,
+    bicubic is there once, and a pretrained generator only with the run that trained it. Raises ValueError for a metric
+    that a run has not measured.
     """
     tables = []
     named = {label: (variant, seed) for variant, own in replicas(compared).items() for seed, label in own.items()}
@@ -85,9 +85,9 @@ def measured(compared, *, metrics):
 
 
 def stages(table, *, reference):
-    """Return stage -> rows of `measured` with the runs for models, where there is something to compare.
+    """Return stage -> rows of `measured` with runs in the column model, for stages that can be compared.
 
-    These are the stages that the run `reference` has, and another one too.
+    These are the stages that `reference` and at least one other run have.
     """
     return {
         stage: rows.assign(model=rows["run"])
@@ -97,10 +97,10 @@ def stages(table, *, reference):
 
 
 def spread(rows, *, reference):
-    """Return how far seeds lie apart beside how far variants do, for the rows of one of `stages`, to be read.
+    """Return the spread between seeds beside the differences between variants, as text; `rows` are of one of `stages`.
 
-    A row for each variant, a column for each metric: the mean over photographs and seeds, its difference from
-    `reference`, and the standard deviation between seeds of the mean over photographs, where there are several.
+    A row per variant, a column per metric: the mean over photographs and seeds, its difference from `reference`, and,
+    with several seeds, the standard deviation between seeds of the mean over photographs.
     """
     cells = {}
     for metric, own in rows.groupby("metric", sort=False):
@@ -117,7 +117,7 @@ def spread(rows, *, reference):
 
 
 def finals(table):
-    """Return the rows of `measured` of each run's last stage, with the runs for models."""
+    """Return the rows of `measured` of each run's last stage, with runs in the column model."""
     trained = table[table["model"] != "bicubic"]
     with_gan = set(trained.loc[trained["model"] == "gan", "run"])
     rows = trained[(trained["model"] == "gan") | ~trained["run"].isin(with_gan)]

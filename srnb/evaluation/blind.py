@@ -1,6 +1,6 @@
-"""A blind two-choice test: which of two results looks more like a photograph? Asked of people, counted exactly.
+"""A blind forced-choice test: people say which of two results looks more like a photograph.
 
-Who answers sees details in pairs, without names, in random order and on random sides. The pairs of a run lie in
+They see details in pairs, without names, in random order and on random sides. The pairs of a run are kept in
 blind/pairs.json, and each sitting in blind/answers-<number>.json, so that a result can be traced to what was seen.
 """
 
@@ -22,7 +22,7 @@ QUESTION = "Which looks more like a photograph?"
 
 
 def scenes(run):
-    """Return the scenes whose pictures notebook 4 has left in a run's folder. Raises FileNotFoundError without any."""
+    """Return the scenes that notebook 4 has saved in a run's folder. Raises FileNotFoundError if there are none."""
     found = []
     for folder in sorted((run.folder / "figures" / "scenes").glob("*/")):
         pictures = {path.stem: images.read(path) for path in sorted(folder.glob("*.png"))}
@@ -35,12 +35,12 @@ def scenes(run):
 
 
 def prepare(run, *, models=(), seed=0, details=3, size=160):
-    """Draw the pairs of a blind test, write them into the run's folder and return the test, a dict.
+    """Draw the pairs of a blind test, write them into the run's folder and return the test as a dict.
 
-    models: two names of results; by default the run's GAN, or else its last, and the one before it, or bicubic.
-    details: places of each photograph, those where the two differ most, `size` pixels on a side.
-    Returned are id, run, models, seed, size and pairs, each a dict of image, box and left, the model on that side.
-    Raises ValueError for models that the run's scenes do not have.
+    models: two names of results; by default the run's GAN (or its last model) and the model before that (or bicubic).
+    details: number of crops per photograph, where the two differ most; `size` is their side in pixels.
+    Keys of the test: id, run, models, seed, and pairs, each a dict of image, box (top, left, size) and left, the model
+    on that side. Raises ValueError for models that the run's scenes do not have.
     """
     shown = scenes(run)
     known = [name for name in shown[0].sr if all(name in scene.sr for scene in shown)]
@@ -64,7 +64,7 @@ def prepare(run, *, models=(), seed=0, details=3, size=160):
 
 
 def pictures(test, run):
-    """Return (left, right), pictures in [0, 1], for each pair of a test."""
+    """Return (left, right), pictures (H, W, 3) in [0, 1], for each pair of a test."""
     by_name = {scene.image: scene for scene in scenes(run)}
     shown = []
     for pair in test["pairs"]:
@@ -75,10 +75,11 @@ def pictures(test, run):
 
 
 def store(run, answers):
-    """Keep the answers of one sitting, a dict of id and sides, in the run's folder; return the file.
+    """Store the answers of one sitting in the run's folder and return the path of the file.
 
-    `sides` has "left" or "right" for each pair, in order. Raises ValueError where they do not belong to the run's
-    pairs, or were stored before; FileNotFoundError without pairs.
+    answers: a dict of id, that of the test, and sides, "left" or "right" for each pair in order; sitting may name it.
+    Raises ValueError if they are not answers to the run's pairs or were stored before, FileNotFoundError if the run has
+    no pairs.
     """
     test = read(run)
     if not isinstance(answers, dict) or answers.get("id") != test["id"]:
@@ -106,10 +107,11 @@ def read(run):
 
 
 def results(run, *, level=0.95):
-    """Return how often the first of the two models was preferred: a frame with a row for each photograph, and all.
+    """Return how often the first of the two models was preferred: a frame with a row per photograph and one for all.
 
-    Columns are image, chosen, shown, share, low, high and p. The interval is exact (Clopper and Pearson 1934), p that
-    of a fair coin (two-sided). Answers to other pairs than the present ones are left out. It is empty without answers.
+    Columns are image, chosen, shown, share, low, high and p. The interval is exact (Clopper and Pearson 1934); p is
+    that of a two-sided binomial test against 1/2. Answers to other pairs than the present ones are left out. Without
+    answers the frame is empty.
     """
     test, rows = read(run), []
     first = test["models"][0]
@@ -144,7 +146,7 @@ def finding(run):
 
 
 def _contestants(known):
-    """Return the two that a run is about: its last stage, and the one before it."""
+    """Return the two models to compare by default: that of the last stage, and the one before it."""
     order = [name for name in ("gan", "pretrained", "bicubic") if name in known]
     return order[:2] if len(order) > 1 else known[:2]
 

@@ -1,13 +1,13 @@
-"""How far chance may have moved a mean difference: intervals over photographs and seeds, for one or many questions.
+"""The uncertainty of a mean difference: intervals over photographs and seeds, for one question or many.
 
 `gains` are differences between two models on the same photographs, shape (..., seeds, photographs).
 
-The interval over photographs holds every value that a sign-flip test would not reject: under the hypothesis that gains
-lie symmetrically around a value, each may as well lie on its other side (Fisher 1935). Its ends are quantiles of the
-means of all subsets of the gains (Hartigan 1969), all of them up to `EXACT` photographs and a seeded draw from there
-on. Between two such means it interpolates: with six photographs the test alone knows 3.1 % or 6.3 %, and nothing
-between. Seeds are too few for flips. What they add to the variance of the mean (two-way analysis of variance,
-photographs crossed with seeds) widens the interval with Student's t (Zou and Donner 2008: squares of half-widths add).
+The interval over photographs contains every value that a sign-flip test would not reject: under the hypothesis that
+gains are symmetric around a value, each could as well lie on the other side of it (Fisher 1935). Its ends are quantiles
+of the means of all subsets of the gains (Hartigan 1969), or of a seeded sample of them beyond `EXACT` photographs.
+It interpolates between such means: with six photographs the test alone has the levels 3.1 % and 6.3 %, and none
+between. Seeds are too few for flips. Their contribution to the variance of the mean (two-way analysis of variance,
+photographs crossed with seeds) widens the interval by Student's t (Zou and Donner 2008: squared half-widths add).
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ DRAWN = 9999
 
 
 def interval(gains, *, level=0.95, seed=0):
-    """Return low and high of the mean gain, each of shape (...); infinite where there are too few photographs."""
+    """Return the ends (low, high) of the interval, each of shape (...), infinite if there are too few photographs."""
     return _ends(gains, _subset_means(gains, seed), np.full(np.shape(gains)[:-2], 1 - level))
 
 
 def p_value(gains, *, seed=0):
-    """Return the smallest 1 - level at which `interval` does not hold zero, shape (...), at least `finest`."""
+    """Return the smallest 1 - level at which `interval` excludes zero, shape (...), at least `finest`."""
     means, steps = _subset_means(gains, seed), 40
     low, high = np.zeros(gains.shape[:-2]), np.ones(gains.shape[:-2])
     for _ in range(steps):
@@ -35,12 +35,12 @@ def p_value(gains, *, seed=0):
 
 
 def finest(photographs):
-    """Return the smallest p-value that so many photographs can give: two of all ways to flip their signs."""
+    """Return the smallest possible p-value with so many photographs: two of all combinations of signs."""
     return 2 / (2**photographs if photographs <= EXACT else DRAWN + 1)
 
 
 def holm(p_values):
-    """Return p-values made larger so that of all questions together one in twenty is wrong at 0.05 (Holm 1979)."""
+    """Return p-values adjusted for all questions together by the step-down method of Holm 1979."""
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty_like(p_values)
@@ -76,7 +76,7 @@ def _ends(gains, means, error):
 
 
 def _seeds_share(gains, error):
-    """Return the half-width that the choice of seeds alone gives the mean, shape (...); 0 for one seed."""
+    """Return the half-width of the interval that is due to seeds alone, shape (...); 0 for one seed."""
     seeds, photographs = gains.shape[-2:]
     if seeds == 1:
         return 0.0

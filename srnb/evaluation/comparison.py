@@ -1,4 +1,4 @@
-"""Is one model better than another, or do they only differ by chance?"""
+"""Is one model better than another, or do they differ only by chance?"""
 
 import warnings
 
@@ -12,11 +12,11 @@ FEW = "too few photographs"
 
 
 def gains(table, *, reference="bicubic"):
-    """Return how far each model lies from `reference` on every image: dataset, model, metric, seed, image, difference.
+    """Return the difference of each model from `reference` on every image.
 
-    `table` is that of `tabulate`, or of `ablation.measured` with its column seed: a model is then held against the
-    reference of the same seed. Costs are left out. Raises ValueError unless the models were measured on the same
-    images.
+    table: a frame of `tabulate`, or of `ablation.measured`, whose column seed then pairs a model with the reference of
+    the same seed. Columns of the result: dataset, model, metric, seed, image, difference. Costs are left out. Raises
+    ValueError unless all models were measured on the same images.
     """
     if reference not in set(table["model"]):
         raise ValueError(f"reference must be a model of the table. Received: {reference!r}")
@@ -40,12 +40,12 @@ def gains(table, *, reference="bicubic"):
 
 
 def intervals(table, *, reference="bicubic", level=0.95, seed=0):
-    """Return how much each model differs from `reference`, how sure that is, and a verdict.
+    """Return the mean difference of each model from `reference`, its uncertainty, and a verdict.
 
-    One row per dataset, model and metric: the mean difference over seeds and photographs; low and high, its interval by
-    `certainty.interval`, for this difference alone; p, Holm's for all rows of a dataset together; images, seeds;
-    verdict: better, worse, equal when no image differs at all, unclear when p exceeds 1 - level, or too few
-    photographs when so few could not give another p: it takes six for one row, ten for twenty.
+    One row per dataset, model and metric: difference, the mean over seeds and photographs; low and high, its interval
+    by `certainty.interval`, for this difference alone; p, Holm's for all rows of a dataset together; images and seeds,
+    their numbers; verdict: better or worse; equal if no image differs at all; unclear if p exceeds 1 - level; too few
+    photographs if no outcome could have given a smaller p: it takes six for one row, ten for twenty.
     """
     rows = []
     for _, differences in gains(table, reference=reference).groupby("dataset", sort=False):
@@ -67,11 +67,11 @@ def intervals(table, *, reference="bicubic", level=0.95, seed=0):
 
 
 def agreement(table):
-    """Return how much metrics agree: the rank correlation of each pair (Spearman), a square frame.
+    """Return how far metrics agree: a square frame of Spearman's rank correlation between each two of them.
 
-    The models are ranked by each metric on every photograph, the better side first whichever that is, and the
-    correlations are averaged over photographs: 1 is the same order everywhere, 0 none in common, -1 the reverse.
-    A metric that puts no model before another on any photograph has NaN.
+    On every photograph the models are ranked by each metric, from best to worst, and correlations are averaged over
+    photographs: 1 means the same order everywhere, -1 the reverse. A metric that ranks all models equal on every
+    photograph has NaN.
     """
     table = table[~table["metric"].isin(COSTS)]
     metrics, found = table["metric"].unique(), []
@@ -93,10 +93,10 @@ def _verdict(row, p, level):
 
 
 def findings(table, *, reference="bicubic", models=None):
-    """Return in words how far each model, or each of `models`, lies from `reference`: a line per model, by dataset.
+    """Return the differences from `reference` in words: a line for each model, or each of `models`, by dataset.
 
-    Written from the numbers of `table`, that of `tabulate`: the mean difference in every metric, and on how many
-    photographs the model is better.
+    A line has the mean difference in every metric of `table`, a frame of `tabulate`, and the number of photographs on
+    which the model is better.
     """
     lines, differences = [], gains(table, reference=reference)
     for dataset, rows in differences.groupby("dataset", sort=False):
@@ -119,9 +119,9 @@ def _finding(metric, differences):
 
 
 def verdicts(differences):
-    """Return the rows of `intervals` to be read: a row for each model, a column for each metric.
+    """Return the frame of `intervals` as text: a row per model, a column per metric.
 
-    A cell says the mean difference, its interval where there is one, and the verdict.
+    A cell holds the mean difference, its interval if it is finite, and the verdict.
     """
 
     def cell(row):

@@ -1,4 +1,4 @@
-"""What a network costs: its size and its work, counted, and time and memory, measured in one way for all tables."""
+"""What a network costs: size and work, which are counted, and time and memory, which are measured."""
 
 import ctypes
 import json
@@ -22,13 +22,13 @@ COUNTED = 1280 * 720  # pixels of the result that papers count multiply-adds for
 
 
 def measure(networks, *, scale, datasets, **options):
-    """Return what each network costs as rows of a tidy table, as of `tabulate`: once for each dataset, without image.
+    """Return the costs of each network as rows of a tidy table like that of `tabulate`, per dataset, without images.
 
-    networks: name -> network, or a function of `lr`, of which only time and memory are known; bicubic comes before
-        them. Networks of equal layers are measured once.
+    networks: name -> network, or a function of `lr`, for which only time and memory are known; bicubic is added in
+        front. Networks with the same layers are measured once.
     options: those of `inference.upscale`.
-    Parameters and multiply-adds are counted. Time is the median of REPEATS runs after a first one, memory what was
-    resident at most beyond what was there before them, both for a PICTURE; memory only on Linux without an accelerator.
+    Parameters and multiply-adds are counted. Time is the median of REPEATS runs after a warm-up, memory the peak
+    resident memory beyond that before them, both for a PICTURE; memory only on Linux without an accelerator.
     """
     known, of_model = {}, {}
     lr = np.random.default_rng(0).random((PICTURE[0] // scale, PICTURE[1] // scale, 3), dtype="float32")
@@ -48,7 +48,7 @@ def measure(networks, *, scale, datasets, **options):
 
 
 def _layers(network):
-    """Return what is equal for networks of equal layers, whatever their weights and names."""
+    """Return a key that is equal for networks with the same layers, whatever their weights and names."""
     return json.dumps({**network.get_config(), "name": ""}, default=str, sort_keys=True)
 
 
@@ -77,9 +77,9 @@ def _measured(network, lr, options):
 
 
 def _watch_memory():
-    """Give back what is free, let the kernel's record of the peak begin anew; return the resident bytes.
+    """Release free memory, reset the kernel's record of the peak, and return the resident bytes.
 
-    None where that cannot be done, or where an accelerator has memory of its own.
+    None if that is not possible, or if an accelerator has memory of its own.
     """
     if sys.platform != "linux" or backend.accelerator():
         return None

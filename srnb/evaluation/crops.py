@@ -7,26 +7,26 @@ from scipy import ndimage
 def differing_crops(scene, names=None, *, size=96, count=2):
     """Return `count` separate boxes (top, left, size), in pixels of `hr`, where pictures of a scene differ most.
 
-    `names` are those that are shown, by default all models; "HR" may be among them.
+    names: of the pictures to compare, by default all models; "HR" may be among them.
     """
     pictures = [scene.pictures[name] for name in (names or scene.sr)]
     return _peaks(np.stack([picture.mean(axis=-1) for picture in pictures]).std(axis=0), size, count)
 
 
 def failing_crops(scene, model, *, reference="bicubic", size=96, count=2):
-    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` errs more than `reference`."""
+    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` is worst beside `reference`."""
     errors = [((scene.sr[name] - scene.hr) ** 2).mean(axis=-1) for name in (model, reference)]
     return _peaks(errors[0] - errors[1], size, count)
 
 
 def area(box):
-    """Return a box (top, left, size) as the pair of slices that cuts it out of a picture."""
+    """Return the pair of slices that cuts a box (top, left, size) out of a picture."""
     top, left, size = box
     return slice(top, top + size), slice(left, left + size)
 
 
 def _peaks(values, size, count):
-    """Return the boxes of `size` pixels with the highest mean, each away from those before it."""
+    """Return the boxes of `size` pixels with the highest mean that do not overlap."""
     height, width = values.shape
     size = min(size, height, width)
     means = ndimage.uniform_filter(values, size, mode="constant")

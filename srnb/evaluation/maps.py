@@ -7,18 +7,18 @@ from srnb.evaluation import metrics
 
 
 def error(sr, hr, *, sigma=2.0):
-    """Return the root of the mean squared error around each pixel, float32 (H, W), in grey levels (0-255).
+    """Return the root mean squared error around each pixel, float32 (H, W), in grey levels (0-255).
 
-    The mean is over the channels and a Gaussian window of `sigma` pixels.
+    The mean is taken over the channels and a Gaussian window of `sigma` pixels.
     """
     squares = ((np.asarray(sr, "float64") - hr) ** 2).mean(axis=-1) * 255**2
     return np.sqrt(ndimage.gaussian_filter(squares, sigma)).astype("float32")
 
 
 def lpips(sr, hr, *, net="alex"):
-    """Return where LPIPS v0.1 comes from, float32 (H, W): the maps of its layers, enlarged to the picture and added.
+    """Return the map of LPIPS v0.1, float32 (H, W): the maps of its layers, enlarged to the picture and added.
 
-    Its mean is that of `metrics.lpips`, but for what the enlargement does at the borders.
+    Its mean equals `metrics.lpips` except for the effect of enlarging at the borders.
     """
     from keras import ops
 
@@ -29,10 +29,10 @@ def lpips(sr, hr, *, net="alex"):
 
 
 def spectrum(picture):
-    """Return the radial power spectrum of a picture's luma: frequencies in cycles per pixel, up to 1/2, and the power.
+    """Return the radial power spectrum of a picture's luma: frequencies in cycles per pixel, up to 1/2, and power.
 
-    Power is the mean of the squared magnitude over a ring, of the largest square in the middle under a Hann window: a
-    photograph falls about as the square of the frequency (Field 1987).
+    Power is the mean squared magnitude over a ring of frequencies, of the largest central square under a Hann window.
+    That of photographs falls roughly with the square of the frequency (Field 1987).
     """
     y = metrics.luma(np.asarray(picture, "float64") * 255)[..., 0]
     size = min(y.shape)

@@ -1,7 +1,7 @@
-"""How far one picture is from another: plain NumPy functions, one picture at a time.
+"""The distance between two pictures: plain NumPy functions, one picture at a time.
 
-`sr` and `hr` are floats in [0, 1], shape (H, W, 3), or (H, W, 1) for a grey file. Both are quantised first, as a file
-would do it: clip, round half up, 8 bit. `METRICS` holds what a table can show, with unit, direction and protocol.
+`sr` and `hr` are floats in [0, 1], shape (H, W, 3), or (H, W, 1) for a grey file. Both are quantised first, as in a
+file: clipped and rounded half up to 8 bits. `METRICS` holds all metrics of a table, with unit, direction and protocol.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,8 @@ LPIPS_NETS = {"alex": "alexnet", "vgg": "vgg16"}
 def luma(image):
     """Return Y of BT.601 in studio range, float64 (H, W, 1), of an RGB picture with values 0-255 (MATLAB rgb2ycbcr).
 
-    A grey picture (H, W, 1) is luma already, as in MATLAB. Give a grey file as three equal channels for the other rule.
+    A grey picture (H, W, 1) is returned as it is, as in MATLAB; pass a grey file as three equal channels for the other
+    convention.
     """
     image = np.asarray(image, "float64")
     if image.shape[-1] == 1:
@@ -37,14 +38,14 @@ def luma(image):
 
 
 def grey(image):
-    """Return the full-range luma (H, W, 1) of an RGB picture, as JPEG has it: equal channels stay what they are."""
+    """Return the full-range luma (H, W, 1) of an RGB picture, as in JPEG: equal channels keep their value."""
     return image @ np.array([[0.299], [0.587], [0.114]], "float32")
 
 
 def psnr(sr, hr, *, border, channel):
     """Return the peak signal-to-noise ratio in dB (infinite for equal pictures), peak 255.
 
-    `border` pixels are left out on each side; `channel` is 'y', 'y_rounded' or 'rgb' (one error over all channels).
+    `border` pixels are cropped on each side; `channel` is 'y', 'y_rounded' or 'rgb' (one error over all channels).
     """
     sr, hr = _prepare(sr, hr, border, channel)
     error = np.mean((sr - hr) ** 2)
@@ -52,9 +53,9 @@ def psnr(sr, hr, *, border, channel):
 
 
 def ssim(sr, hr, *, border, channel):
-    """Return the structural similarity (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5, whole windows only.
+    """Return the structural similarity (Wang et al. 2004): 11x11 Gaussian windows of sigma 1.5 inside the picture.
 
-    `border` and `channel` as in `psnr`; for 'rgb' it is the mean of the three channels' values.
+    `border` and `channel` as in `psnr`; for 'rgb' it is the mean over the three channels.
     """
     sr, hr = _prepare(sr, hr, border, channel)
     if min(sr.shape[:2]) < 11:
@@ -63,9 +64,9 @@ def ssim(sr, hr, *, border, channel):
 
 
 def lpips(sr, hr, *, net="alex"):
-    """Return LPIPS v0.1 (Zhang et al. 2018) with linear heads on `net` 'alex' or 'vgg', over the whole picture.
+    """Return LPIPS v0.1 (Zhang et al. 2018) with its linear heads on `net`, 'alex' or 'vgg', over the whole picture.
 
-    The published tables of super-resolution use 'alex' and no border.
+    Published tables of super-resolution use 'alex' and crop no border.
     """
     from keras import ops
 
@@ -77,7 +78,7 @@ def lpips(sr, hr, *, net="alex"):
 
 
 def lpips_maps(sr, hr, *, net="alex"):
-    """Return the maps (1, H, W) whose means add up to `lpips`, one for each layer, on the framework's side."""
+    """Return the maps (1, H, W), one per layer, whose means add up to `lpips`, as tensors of the framework."""
     from srnb import losses
 
     taps, heads = _lpips_network(net)
@@ -86,9 +87,9 @@ def lpips_maps(sr, hr, *, net="alex"):
 
 
 def dists(sr, hr):
-    """Return DISTS (Ding et al. 2020) over the whole picture, in its own size: how far textures and structures differ.
+    """Return DISTS (Ding et al. 2020) over the whole picture at its full size: the distance of textures and structures.
 
-    Another judge than LPIPS: it compares statistics of maps, not place by place, and forgives texture that is moved.
+    Unlike LPIPS it compares statistics of feature maps, not positions, and so tolerates texture that is displaced.
     """
     from keras import ops
 
@@ -101,9 +102,9 @@ def dists(sr, hr):
 
 
 def lr_consistency(sr, lr, *, border, channel):
-    """Return the PSNR in dB between `lr` and `sr` made small again by MATLAB's bicubic: is it still that photograph?
+    """Return the PSNR in dB between `lr` and `sr` downscaled again by MATLAB's bicubic: is it still that photograph?
 
-    `border` counts pixels of `lr`.
+    `border` is in pixels of `lr`.
     """
     scale = sr.shape[0] // lr.shape[0]
     if tuple(sr.shape[:2]) != (lr.shape[0] * scale, lr.shape[1] * scale):
@@ -113,16 +114,16 @@ def lr_consistency(sr, lr, *, border, channel):
 
 
 def colour_shift(sr, hr, *, border, channel="rgb", sigma=10.0):
-    """Return the mean absolute difference of each channel, in grey levels (0-255), after a Gaussian blur of both.
+    """Return the mean absolute difference of each channel, (C,) in grey levels (0-255), after a Gaussian blur of both.
 
-    A network that only invents detail stays near zero; one that tints or darkens areas does not.
+    A network that only invents detail stays near zero; one that tints or darkens areas does not. `sigma` is in pixels.
     """
     sr, hr = _prepare(sr, hr, border, channel)
     return np.abs(ndimage.gaussian_filter(sr - hr, (sigma, sigma, 0))).mean(axis=(0, 1))
 
 
 def _quantised_pair(sr, hr):
-    """Check a pair of pictures and return both as uint8 arrays."""
+    """Return both pictures as uint8 arrays. Raises ValueError for other shapes, dtypes or ranges."""
     sr, hr = np.asarray(sr), np.asarray(hr)
     if sr.shape != hr.shape or sr.ndim != 3 or sr.shape[-1] not in (1, 3):
         raise ValueError(f"Both pictures must have one shape (H, W, 3) or (H, W, 1). Received: {sr.shape}, {hr.shape}")
@@ -137,14 +138,14 @@ def _quantised_pair(sr, hr):
 
 
 def _network_pair(sr, hr):
-    """Return hr and sr, quantised, as batches of RGB for a network."""
+    """Return hr and sr, quantised, as RGB batches for a network."""
     pair = reversed(_quantised_pair(sr, hr))
     pair = (np.repeat(each, 3, axis=-1) if each.shape[-1] == 1 else each for each in pair)
     return tuple(each[None].astype("float32") / 255 for each in pair)
 
 
 def _prepare(sr, hr, border, channel):
-    """Quantise, cut the border, take the channel; return both as float64 (H, W, 1 or 3), 0-255."""
+    """Quantise, crop the border, select the channel; return both as float64 (H, W, 1 or 3), 0-255."""
     if channel not in CHANNELS:
         raise ValueError(f"channel must be one of {', '.join(CHANNELS)}. Received: {channel!r}")
     pair = _quantised_pair(sr, hr)
@@ -191,7 +192,7 @@ def _dists_network():
 
 
 def _in_float32(build, *arguments, **options):
-    """Build a network of single precision: a metric is the same in a training of half precision."""
+    """Build a network in single precision, so that a metric is the same during a half-precision training."""
     import keras
 
     policy = keras.config.dtype_policy()
@@ -211,7 +212,7 @@ def measure(metric, sr, *, hr, lr, border):
 
 
 class Metric(NamedTuple):
-    """What a table says of a metric. `compute` takes (sr, hr, lr, border); `protocol` has a place for the border."""
+    """The entry of a metric. `compute` takes (sr, hr, lr, border); `protocol` has a {} for the border."""
 
     name: str
     unit: str

@@ -1,4 +1,4 @@
-"""What papers print for the benchmark sets, with the protocol of each value: it decides what may be compared."""
+"""What papers report for the benchmark sets, with the protocol of each value, which decides what may be compared."""
 
 import math
 
@@ -129,18 +129,18 @@ SAME = {"SRGAN": "SRResNet", "ESRGAN": "RRDB"}  # generators of these names are 
 
 
 def _cost(model, scale):
-    """Return parameters and multiply-adds of a published model as in NETWORKS, NaN where they are not known."""
+    """Return parameters and multiply-adds of a published model from NETWORKS, NaN if they are not known."""
     name = model.partition(",")[0]
     network = NETWORKS.get(SAME.get(name, name))
     return network[scale - 1] if network and 2 <= scale <= 4 else (math.nan, math.nan)
 
 
 def published_values(*, datasets=None, scale=4):
-    """Return what papers print, tidy: dataset, metric, model, value, comparable, protocol, source, and the costs.
+    """Return published values as a tidy frame: dataset, metric, model, value, comparable, protocol, source, and costs.
 
-    `comparable` is False where the protocol is not that of our column of the same name, or is not known: such a value
-    may be shown, and must not be ranked. Of the networks in NETWORKS `parameters` and `multiply_adds` are known, in
-    the units of `metrics.METRICS`. `datasets` keeps these sets only. At scales 2 and 3 there is only bicubic.
+    `comparable` is False if the protocol is unknown or differs from that of our column of the same name: such a value
+    may be shown but not ranked. The costs are `parameters` and `multiply_adds` in the units of `metrics.METRICS`, known
+    for the models in NETWORKS. datasets: the sets to return, by default all. At scales 2 and 3 there is only bicubic.
     """
     entries = PUBLISHED if scale == 4 else ()
     if scale in BICUBIC[2]:
@@ -158,10 +158,10 @@ def published_values(*, datasets=None, scale=4):
 
 
 def checked(published, table):
-    """Return the frame of `published_values` in which only what our bicubic bears out is comparable.
+    """Return the frame of `published_values` with comparable set to False for sets that our bicubic does not reproduce.
 
-    On PSNR and SSIM of Y, the bicubic of `table`, that of `tabulate`, must equal the one that is published for the same
-    set within TOLERANCE; otherwise LR, crop or set are not theirs, and no row of the set may stand beside ours.
+    In PSNR and SSIM on Y, the bicubic of `table`, a frame of `tabulate`, must equal the published one of the set within
+    TOLERANCE; otherwise LR, crop or pictures differ from theirs, and no value of the set may be compared with ours.
     """
     ours = table[table["model"] == "bicubic"].groupby(["dataset", "metric"])["value"].mean()
     refused = set()
@@ -175,7 +175,7 @@ def checked(published, table):
 
 
 def marked(published):
-    """Return the frame of `published_values` to be read: a column per metric, what must not be compared in ()."""
+    """Return the frame of `published_values` as text: a column per metric, values that must not be compared in ()."""
     text = published["value"].map("{:g}".format).where(published["comparable"], published["value"].map("({:g})".format))
     index = ["dataset", "source", "protocol", "model"]
     return published.assign(value=text).pivot(index=index, columns="metric", values="value").fillna("")

@@ -1,4 +1,4 @@
-"""Scenes: a photograph made small, the original, and what each model makes of it."""
+"""Scenes: a photograph downscaled, the original, and the result of each model."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from srnb.data import degrade, images, resize
 
 @dataclass
 class Scene:
-    """One photograph with all that is to be compared: pictures are float32 (H, W, 3) in [0, 1].
+    """One photograph with all pictures to compare, float32 (H, W, 3) in [0, 1].
 
-    `sr` holds the picture of each model. `grey` tells whether a file of the pair has a single channel.
+    `image` is its name, `sr` maps models to results, `grey` tells whether a file of the pair has a single channel.
     """
 
     image: str
@@ -25,15 +25,16 @@ class Scene:
 
     @property
     def scale(self):
+        """The factor between `lr` and `hr`."""
         return self.hr.shape[0] // self.lr.shape[0]
 
     @property
     def pictures(self):
-        """All pictures by name, in the order in which they are shown: LR, those of the models, HR."""
+        """All pictures by name, in the order in which they are shown: LR, results of the models, HR."""
         return {"LR": self.lr, **self.sr, "HR": self.hr}
 
     def detail(self, box):
-        """Return the scene of a box (top, left, size), in pixels of `hr`, moved and shrunk to the grid of `lr`."""
+        """Return the scene cropped to a box (top, left, size), in pixels of `hr`, rounded down to the grid of `lr`."""
         top, left, size = (side // self.scale for side in box)
         small = np.s_[top : top + size, left : left + size]
         top, left, size = (side * self.scale for side in (top, left, size))
@@ -42,12 +43,12 @@ class Scene:
         return Scene(self.image, self.lr[small], self.hr[large], self.grey, sr)
 
     def upscale(self, name, model):
-        """Add what `model`, a network or a function of `lr`, makes of `lr`: in 8 bit, as a file would hold it."""
+        """Add the result of `model`, a network or a function of `lr`, under `name`, in 8 bits as in a file."""
         self.sr[name] = images.from_uint8(images.to_uint8(_method(model)(self.lr)))
 
 
 def held_out(data, models=(), *, seed=0):
-    """Yield a scene for each held-out photograph of `data`, what run.json says of a run's photographs.
+    """Yield a scene for each held-out photograph of `data`, the entry of that name in a run's record.
 
     `models` and `seed` are those of `upscale_pairs`.
     """
@@ -58,9 +59,9 @@ def held_out(data, models=(), *, seed=0):
 def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
     """Yield a scene for each pair of files.
 
-    `models` is a dict of name -> network or function of `lr`; "bicubic" comes before them. `pairs` are (hr_path,
-    lr_path or None); without a path `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the
-    scale, never resampled. Raises ValueError when the files of a pair do not fit together.
+    models: name -> network or function of `lr`; "bicubic" is added in front. pairs: (HR path, LR path or None); without
+    an LR file `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the scale, never resampled.
+    Raises ValueError if the sizes of a pair do not match.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
     names = _names([hr for hr, _ in pairs])
@@ -84,12 +85,12 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
 
 
 def bicubic(lr, scale):
-    """Return `lr` enlarged by MATLAB's bicubic in 8 bit, the baseline of every table."""
+    """Return `lr` upscaled by MATLAB's bicubic in 8 bits, the baseline of every table."""
     return images.from_uint8(resize.imresize(images.to_uint8(lr), scale))
 
 
 def _names(paths):
-    """Return a name for each photograph that is its own and can be that of a file: the stem where that is enough."""
+    """Return a unique name, fit for a file, for each photograph: its stem if that is unique."""
     stems = Counter(path.stem for path in paths)
     names = [path.stem if stems[path.stem] == 1 else f"{path.name} ({path.parent.name})" for path in paths]
     repeated = Counter(names)

@@ -16,10 +16,11 @@ GREY = {"luma": "a grey file is luma itself", "rgb": "a grey file is made RGB fi
 
 
 def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="luma"):
-    """Measure scenes: a tidy frame with one row per model, image and metric.
+    """Measure scenes: return a tidy frame with one row per model, image and metric.
 
-    `border` is the scale if not given, as in the papers. `grey` says what a grey file counts as: "luma", as in MATLAB,
-    or "rgb", as in most deep-learning code (Set14 has one such file; the mean differs by 0.09 dB).
+    border: pixels to crop on each side, by default the scale, as in the papers. grey: how a grey file is treated, as
+    "luma" like in MATLAB, or as "rgb" like in most deep-learning code (Set14 has one, which changes its mean by
+    0.09 dB).
     """
     if grey not in GREY:
         raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
@@ -45,15 +46,15 @@ def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=N
 
 
 def summary(table, *, by=("dataset", "model")):
-    """Return means over images: one row per dataset and model, or what else `by` names, one column per metric."""
+    """Return means over images: a row per dataset and model, or whatever `by` names, a column per metric."""
     means = table.pivot_table(index=list(by), columns="metric", values="value", sort=False)
     return means[table["metric"].unique()]
 
 
 def by_image(table, metric, *, reference="bicubic"):
-    """Return a metric photograph by photograph: a column per model, and how far the last one lies from `reference`.
+    """Return one metric for every photograph: a column per model, and the difference of the last from `reference`.
 
-    The rows are sorted by this difference, the largest gain first.
+    Rows are sorted by this difference, the largest gain first.
     """
     rows = table[table["metric"] == metric]
     values = rows.pivot(index="image", columns="model", values="value")[rows["model"].unique()]
@@ -63,7 +64,7 @@ def by_image(table, metric, *, reference="bicubic"):
 
 
 def validate(model, *, scenes, metrics=("psnr_y",)):
-    """Return the mean of each metric over scenes; without a model, that of their bicubic."""
+    """Return {metric: mean over scenes} of a model, or of bicubic if `model` is None."""
     from srnb.evaluation import inference
 
     rows = []
@@ -75,9 +76,10 @@ def validate(model, *, scenes, metrics=("psnr_y",)):
 
 
 def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
-    """Return perception against distortion of each model on a dataset: a frame with columns `perception` and "rmse".
+    """Return the perception-distortion plane of a dataset: a row per model, columns "rmse" and `perception`.
 
-    RMSE is the root of the mean over images of the mean squared error, in grey levels (PIRM 2018), from the PSNR.
+    RMSE is the root of the mean over images of the mean squared error, in grey levels, computed from the PSNR (PIRM
+    2018).
     """
     table = table[table["dataset"] == dataset]
     values = table.pivot_table(index=["model", "image"], columns="metric", values="value", sort=False)
@@ -87,11 +89,11 @@ def plane(table, *, dataset, perception="lpips_alex", distortion="psnr_y"):
 
 
 def cost_plane(table, published, *, cost="multiply_adds", quality="psnr_y"):
-    """Return what quality costs: a row per model and dataset with columns dataset, model, cost, quality, published.
+    """Return quality against cost: a row per model and dataset, columns dataset, model, cost, quality, published.
 
-    `table` has the rows of `costs.measure`, too; `published` is the frame of `published_values`, of which the
-    comparable values of networks with a known cost count, once each. A set that only papers have measured has rows,
-    too. The cost of bicubic is NaN.
+    table: a frame of `tabulate` with the rows of `costs.measure`. published: the frame of `published_values`, whose
+    comparable values of models with a known cost are taken, also on sets that only papers have measured. The cost of
+    bicubic is NaN.
     """
     means = summary(table).reindex(columns=[cost, quality]).dropna(subset=[quality]).reset_index()
     ours = means.rename(columns={cost: "cost", quality: "quality"}).assign(published=False)
@@ -104,23 +106,23 @@ def cost_plane(table, published, *, cost="multiply_adds", quality="psnr_y"):
 
 
 def undominated(points):
-    """Return the models of `plane` that no other beats: none is as good in both columns and better in one."""
+    """Return the models of `plane` on the Pareto front: no other is as good in both columns and better in one."""
     values = points.to_numpy()
     beaten = [((values <= value).all(axis=1) & (values < value).any(axis=1)).any() for value in values]
     return points.index[~np.array(beaten)].tolist()
 
 
 def in_words(frame):
-    """Return a table of words for a notebook to show: aligned to the left, markup in names shown as it is written."""
+    """Return a frame of text styled for a notebook: aligned to the left, markup in names escaped."""
     left = [{"selector": "th, td", "props": "text-align: left"}]
     shown = frame.style.format(escape="html").set_table_styles(left)
     return shown.format_index(escape="html").format_index(axis="columns", escape="html")
 
 
 def collect(results):
-    """Return one row per run under `results`, with the `summary` of what it measured, and write it as runs.csv.
+    """Return a frame with a row per run under `results`, including the `summary` of its metrics; write it as runs.csv.
 
-    A run with a damaged record has a row that says so; damaged numbers are left out and named in its status.
+    A run with a damaged record has a row that says so; damaged metrics are left out and named in its status.
     """
     rows = []
     for run in runs.find(results):
