@@ -1,4 +1,4 @@
-"""Files on disk: where a checkout and the cache keep theirs, and how one is written whole or not at all."""
+"""Files on disk: the folders of a checkout and of the cache, and how a file is written whole or not at all."""
 
 import ctypes
 import os
@@ -18,27 +18,28 @@ ABANDONED = 24 * 3600  # seconds after which a temporary file cannot belong to a
 
 
 def presets(notebooks=NOTEBOOKS):
-    """Return the folder of the presets that belong to a folder of notebooks."""
+    """Return the folder of presets within a folder of notebooks."""
     return Path(notebooks) / "presets"
 
 
 def grids(notebooks=NOTEBOOKS):
-    """Return the folder of the grids that belong to a folder of notebooks."""
+    """Return the folder of grids within a folder of notebooks."""
     return presets(notebooks) / "grids"
 
 
 def cache():
-    """Return the folder of what can be made again: $SRNB_CACHE, or ~/.cache/srnb."""
+    """Return the folder of files that can be made again: $SRNB_CACHE, or ~/.cache/srnb."""
     return Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
 
 
 @contextmanager
 def whole(path):
-    """Yield a new path beside `path`; what was written there, a file or a folder, takes its place at the end.
+    """Yield a temporary path beside `path`; the file or folder that is written there replaces `path` at the end.
 
-    The folder is made. A file reaches the disk before it gets its name, so a power cut leaves the old one or the new
-    one. After an error nothing is left; what a killed process left is removed by a later write of the same name, once
-    it is a day old. The yielded name keeps all endings of `path`, since writers choose their format by them.
+    The parent folder is created. A file is flushed to disk before it gets its name, so a power cut leaves the old one
+    or the new one. After an error nothing is left; what a killed process has left is removed by a later write of the
+    same name, once it is a day old. The temporary name keeps the suffixes of `path`, by which writers choose a format.
+    Raises OSError, with `path` as the file name, if the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,13 +64,13 @@ def whole(path):
 
 
 def write_text(path, text):
-    """Write a text file whole: UTF-8, line ends as they are."""
+    """Write a text file in UTF-8 with its line ends unchanged, whole or not at all."""
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _exchange(first, second):
-    """Swap two folders beside each other: at one stroke on Linux, else with a moment when `second` is not there."""
+    """Swap two folders beside each other: atomically on Linux, elsewhere with a moment in which `second` is missing."""
     if sys.platform == "linux":
         here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE: see renameat2(2)
         rename = getattr(ctypes.CDLL(None), "renameat2", None)

@@ -1,4 +1,4 @@
-"""What a long cell shows: one display that renews itself when someone watches, a line of text now and then in a batch.
+"""What a long cell shows: one display, updated in place, if someone watches; a line of text at intervals in a batch.
 
 The runner sets SRNB_HEADLESS=1 in the kernels it starts and passes their lines on to the terminal.
 """
@@ -13,21 +13,21 @@ _open = []  # the bars at work, outermost first: what is counted within one is a
 
 
 class Progress:
-    """Show step, values, rate and time left of something that takes `total` steps.
+    """Shows step, values, rate and time left of a task of `total` steps.
 
-    Use as a context manager, and `start` at the number of steps that an earlier session made:
+    A context manager; `start` is the number of steps that an earlier session has done:
 
         with progress.Progress(900, "pretrain") as bar:
             for step in range(1, 901):
                 ...
                 bar.update(step, loss=loss)
 
-    Within another one it has no place of its own: it is what that one is at, `pretrain 200/900 · … · validating 2/4`.
+    Inside another `Progress` it becomes a phase of that one: `pretrain 200/900 · … · validating 2/4`.
 
     unit: what is counted, for the rate.
-    view: function that returns HTML to stand below the bar: drawn anew as long as that takes a hundredth of the time
-        at most, and when all is over, also in the notebook of a batch.
-    interval: least seconds between two displays; by default 1 when someone watches, 3 if there is a view, 5 in a batch.
+    view: function that returns HTML to show below the bar. It is called so rarely that it takes at most a hundredth of
+        the time, and once more at the end, also in a batch.
+    interval: minimum seconds between two displays; by default 1 if someone watches, 3 with a view, 5 in a batch.
     """
 
     def __init__(self, total, title, *, start=0, unit="steps", view=None, interval=None):
@@ -60,16 +60,16 @@ class Progress:
             self._show("stopped" if kind else "", last=True)
 
     def phase(self, name):
-        """Say what takes long now, such as "compiling": at once, or within another bar if that has time for it.
+        """Show what is going on, such as "compiling", until the next update.
 
-        It is over with the next update.
+        It is shown at once, or, inside another bar, once the interval has passed.
         """
         self._phase = name
         if not self._outer or time.perf_counter() - self._shown_at >= self._interval:
             self._show()
 
     def update(self, step, **values):
-        """Note that `step` steps are made; `values` (name -> number or text) stand beside it, the first as a curve."""
+        """Record that `step` steps are done, with `values` to show (name -> number or text), the first as a curve."""
         now = time.perf_counter()
         if self._first is None:
             self._first = self._last = (step, now)
@@ -96,7 +96,7 @@ class Progress:
         return " · ".join(parts)
 
     def _rate(self):
-        """Return steps a second, 0 as long as nobody can know.
+        """Return steps per second, 0 as long as it is not known.
 
         What comes before the first update is compilation. So is the slowest stretch after it where a step has two
         forms, as with several discriminator steps; elsewhere it is one validation, and its loss changes little.
@@ -136,7 +136,7 @@ class Progress:
         self.showing += time.perf_counter() - began
 
     def _viewed(self):
-        """Return what the view shows, drawn anew if it is due."""
+        """Return the HTML of the view, updated if it is due."""
         began = time.perf_counter()
         if self._view and began >= self._due:
             self._body = self._view()
@@ -146,13 +146,13 @@ class Progress:
 
 
 def phase(name):
-    """Say what takes long now on the bar that is open; nothing where there is none."""
+    """Show what is going on in the open bar, see `Progress.phase`; without one, nothing happens."""
     if _open:
         _open[-1].phase(name)
 
 
 def track(items, title, *, total=None, unit="steps", interval=None):
-    """Yield `items`, showing how many are done; `total` is needed where `items` has no length."""
+    """Yield `items` and show how many are done; `total` is required if `items` has no length."""
     with Progress(len(items) if total is None else total, title, unit=unit, interval=interval) as bar:
         for step, item in enumerate(items, start=1):
             yield item
@@ -160,7 +160,7 @@ def track(items, title, *, total=None, unit="steps", interval=None):
 
 
 def without_time_left(text):
-    """Return printed lines of `Progress` without the time that was left: nobody who reads them later has to wait."""
+    """Return printed lines of `Progress` without the time left, which means nothing to a later reader."""
     return re.sub(r" · [\d:]+ left\b", "", text)
 
 
@@ -172,12 +172,12 @@ def duration(seconds):
 
 
 def is_watched():
-    """Tell whether we are in the kernel of a notebook that no runner started."""
+    """Return whether this is the kernel of a notebook that was not started by the runner."""
     return os.environ.get("SRNB_HEADLESS") != "1" and in_notebook()
 
 
 def in_notebook():
-    """Tell whether we are in the kernel of a notebook, whoever started it."""
+    """Return whether this is the kernel of a notebook, whoever started it."""
     return "IPython" in sys.modules and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 

@@ -1,7 +1,7 @@
-"""The folder of a run: parameters, versions, log, weights, tables. Everything a report says comes from its files.
+"""The folder of a run: parameters, versions, log, weights, tables. Everything in a report comes from its files.
 
-run.json, metrics.csv and whatever else is written whole appear under a temporary name first and are then renamed, so a
-reader never meets half a file. The log grows by a line per record. DONE comes last: without it a run is unfinished.
+Files such as run.json and metrics.csv are written under a temporary name and then renamed, so that a reader never meets
+half a file. The log grows by a line per record. DONE comes last: a run without it is unfinished.
 """
 
 import io
@@ -41,14 +41,14 @@ NUMBERS = ("model", "dataset", "image", "metric", "protocol", "value")  # column
 
 
 class Missing(FileNotFoundError):
-    """A run's folder lacks what an earlier notebook leaves there; a notebook says so in one line."""
+    """A run's folder lacks what an earlier notebook writes; a notebook shows one line instead of a traceback."""
 
     def _render_traceback_(self):  # IPython asks for it
         return [str(self)]
 
 
 class Run:
-    """A run's folder; it is made when something is first written."""
+    """The folder of a run, created when something is first written; `name` is the folder's name."""
 
     def __init__(self, folder):
         self.folder = Path(folder).absolute()
@@ -59,10 +59,12 @@ class Run:
 
     @property
     def is_done(self):
+        """Whether the run is finished."""
         return (self.folder / "DONE").is_file()
 
     @property
     def weights(self):
+        """The folder weights/, made if necessary; likewise `checkpoints` and `figures`."""
         return self._made("weights")
 
     @property
@@ -74,7 +76,7 @@ class Run:
         return self._made("figures")
 
     def read(self):
-        """Return run.json as a dict, empty if there is none yet. Raises ValueError if it is damaged or foreign."""
+        """Return run.json as a dict, {} if there is none yet. Raises ValueError if it is damaged or foreign."""
         path = self.folder / "run.json"
         try:
             record = json.loads(path.read_text("utf-8"))
@@ -97,7 +99,7 @@ class Run:
         return record
 
     def require(self, field, *, notebook):
-        """Return a field of run.json that a notebook writes. Raises Missing if it has not run."""
+        """Return a field of run.json that notebook number `notebook` writes. Raises Missing if that has not run."""
         record = self.read()
         if not record.get(field):
             raise Missing(
@@ -106,10 +108,10 @@ class Run:
         return record[field]
 
     def set_aside(self, stage, *, own=True):
-        """Move what an ended stage and all later ones left to attempts/1, 2 …; return that folder, None without such.
+        """Move the products of a finished stage and of later ones to attempts/1, 2 …; return that folder, or None.
 
-        A training that begins again makes other weights, and what was made from the old ones must not stand beside
-        them. own: False keeps what `stage` itself left, for a training that goes on.
+        A training that starts again makes other weights, and what was made from the old ones must not stay beside them.
+        own: whether the products of `stage` itself are moved, too; False for a training that continues.
         """
         names = list(PRODUCTS)
         stages = names[names.index(stage) + (not own) :] if stage in names else []
@@ -128,7 +130,7 @@ class Run:
         return aside
 
     def update(self, **fields):
-        """Set top-level fields of run.json and keep the others."""
+        """Set top-level fields of run.json, keeping the others."""
         write_json(self.folder / "run.json", self.read() | fields)
 
     def log(self, record):
@@ -138,19 +140,22 @@ class Run:
             file.write(json.dumps(record, default=_plain) + "\n")
 
     def read_log(self):
-        """Return log.jsonl as a frame, one row per record; what a record lacks is NaN."""
+        """Return log.jsonl as a frame, one row per record, NaN where a record lacks a value.
+
+        Raises ValueError if a line is damaged; a last line without its end is ignored.
+        """
         return pd.DataFrame(self._records())
 
     def truncate_log(self, stage, step):
-        """Forget the records of `stage` after `step`: a training that goes on from there writes them again."""
+        """Drop the records of `stage` after `step`: a training that resumes from there writes them again."""
         records = self._records()
         kept = [each for each in records if each.get("stage") != stage or each.get("step", 0) <= step]
         files.write_text(self.folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
     def metrics(self):
-        """Return metrics.csv: run, model, dataset, image, metric, protocol, value.
+        """Return metrics.csv, a frame with columns run, model, dataset, image, metric, protocol, value.
 
-        Raises FileNotFoundError, or ValueError if it is damaged.
+        Raises FileNotFoundError if there is none, ValueError if it is damaged.
         """
         path = self.folder / "metrics.csv"
         try:
@@ -196,22 +201,22 @@ class Run:
 
 
 def running_name(copy):
-    """Return the name that an executed copy of a notebook bears until it is whole."""
+    """Return the path of an executed copy of a notebook while it is still running."""
     return copy.with_suffix(".running.ipynb")
 
 
 def write_json(path, value):
-    """Write `value` as indented JSON, whole."""
+    """Write `value` as indented JSON, whole or not at all."""
     files.write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
 def now():
-    """Return the time as ISO 8601 text, in UTC, to the second."""
+    """Return the present time in UTC as ISO 8601 text, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions():
-    """Return the versions of Python and of the packages that decide a run's numbers."""
+    """Return {name: version} of Python and of the packages on which a run's numbers depend."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -222,7 +227,7 @@ def versions():
 
 
 def git_state():
-    """Return commit and whether tracked files differ from it; both None outside a git checkout."""
+    """Return {commit, dirty: whether tracked files differ from it}; both None outside of a git checkout."""
     try:
         commit = _output("git", "-C", files.ROOT, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_output("git", "-C", files.ROOT, "status", "--porcelain", "-uno"))}
@@ -236,7 +241,7 @@ def cores():
 
 
 def machine():
-    """Return what the run stands on: system, processor, cores that it may use, memory in GiB, NVIDIA GPUs."""
+    """Return a dict of system, processor, usable cores, memory in GiB, and NVIDIA GPUs of this machine."""
     try:
         gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
     except (OSError, subprocess.CalledProcessError):
@@ -251,12 +256,12 @@ def machine():
 
 
 def find(results):
-    """Return the runs under a results folder, oldest first. Those whose record is damaged are left to `damaged`."""
+    """Return the runs under a results folder, oldest first, without those whose record is damaged, see `damaged`."""
     return _survey(results)[0]
 
 
 def damaged(results):
-    """Return name -> reason for those runs under a results folder whose run.json cannot be read."""
+    """Return {name: reason} of the runs under a results folder whose run.json cannot be read."""
     return _survey(results)[1]
 
 

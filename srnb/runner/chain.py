@@ -20,7 +20,7 @@ BEGUN = ("notebook_folder", "notebooks", "parameters", "values", "backend")  # w
 
 
 def require_name(name):
-    """Raise ValueError unless a run may have this name: one folder, which notebook 5 can be told between commas."""
+    """Raise ValueError unless `name` is that of a single folder and can stand in a comma-separated list."""
     if name in ("", ".", "..") or name != name.strip() or not name.isprintable() or set(name) & set(",/\\"):
         raise ValueError(
             "a run's name must be that of a folder, without slashes, commas, line ends and spaces around it. "
@@ -29,7 +29,7 @@ def require_name(name):
 
 
 def new_folder(results, name):
-    """Make and return the folder for a new run: results/name, or name-2, name-3 … if that is taken."""
+    """Create and return the folder of a new run: results/name, or name-2, name-3 … if that exists."""
     results = Path(results).expanduser().absolute()
     results.mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
@@ -43,11 +43,11 @@ def new_folder(results, name):
 
 
 def settle(values, paths, *, results):
-    """Return checked values with paths made absolute, and make sure that the data and the run they name are there.
+    """Return checked values with absolute paths, after making sure that the data and runs that they name exist.
 
-    Kernels stand in notebooks/, their user elsewhere: paths are meant from where the user stands. Only what the
-    notebooks in `paths` read is looked for. A folder never takes the place of a set of the same name: as a `dataset`, a
-    path must look like one, ./DIV2K. Raises FileNotFoundError or ValueError.
+    Paths are relative to the user's working directory, while kernels run in notebooks/. Only what the notebooks in
+    `paths` read is checked. A folder never takes the place of a set of the same name: as a `dataset`, a path must look
+    like one, ./DIV2K. Raises FileNotFoundError or ValueError.
     """
     settled = dict(values)
     for name in ("dataset_folder", "dataset", "test_dataset"):
@@ -73,7 +73,7 @@ def settle(values, paths, *, results):
 
 
 def find(name, *, results):
-    """Return the run of a name under `results`, or of a path. Raises FileNotFoundError."""
+    """Return the run of this name under `results`, or at this path. Raises FileNotFoundError."""
     for folder in (Path(results) / name, Path(name).expanduser()):
         if (folder / "run.json").is_file():
             return runs.Run(folder)
@@ -82,12 +82,15 @@ def find(name, *, results):
 
 
 def ships(name):
-    """Whether a network of this name comes with the package; told without loading a framework."""
+    """Return whether a network of this name ships with the package, without loading a framework."""
     return (WEIGHTS / name / "card.json").is_file()
 
 
 def network(name, *, results):
-    """Return the network of a name as a notebook can load it: one that ships, a weight file, or a run's folder."""
+    """Return the name of a network as a notebook can load it: one that ships, or the path of a weight file or run.
+
+    Raises FileNotFoundError if there is no such network.
+    """
     if ships(name):
         return name
     if Path(name).expanduser().is_file():
@@ -100,7 +103,7 @@ def network(name, *, results):
 
 
 def effective(notebooks, values):
-    """Return notebook -> every parameter it will have: `values` where it knows the name, its own defaults elsewhere."""
+    """Return {notebook: all of its parameters}: `values` for names that it knows, its own defaults for the others."""
     cells = {path.stem: presets.parameters(path) for path in notebooks}
     return {
         stem: {
@@ -113,9 +116,9 @@ def effective(notebooks, values):
 
 
 def notebooks(run):
-    """Return notebook -> defaults of its parameters, for the notebooks of a begun run.
+    """Return {path of a notebook: defaults of its parameters} for the notebooks of a begun run.
 
-    Raises ValueError if nobody has begun it here: its record was written by notebooks that a user ran by hand.
+    Raises ValueError if the run was not begun by `srnb run`, but by hand.
     """
     record = run.read()
     missing = [name for name in BEGUN if record.get(name) is None]
@@ -131,8 +134,8 @@ def notebooks(run):
 def begin(folder, notebooks, *, values, backend, preset=None, variation=None, base=None, variations=None):
     """Write the record of a new run and return the run.
 
-    `values` (name -> value) must be checked. variation: what this run is called in a grid. base: name of the run beside
-    it that it is a variant of. variations: the grid that is this run's own (name -> overrides).
+    values: name -> value, already checked. variation: the name of this run in a grid. base: the name of the run, in the
+    same folder, of which it is a variant. variations: this run's own grid (name -> overrides).
     """
     run, parameters = runs.Run(folder), effective(notebooks, values)
     machine = runs.machine()
@@ -160,7 +163,7 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, ba
 
 
 def require_same(run, parameters):
-    """Raise ValueError that lists the differences unless a run was begun with these `effective` parameters."""
+    """Raise ValueError with all differences unless a run was begun with these `effective` parameters."""
     begun, asked = (
         {(stem, name): value for stem, cell in cells.items() for name, value in cell.items()}
         for cells in (run.read()["parameters"], parameters)
@@ -176,10 +179,10 @@ def require_same(run, parameters):
 
 
 def reopen(run):
-    """Make an unfinished run ready to go on; its `lock` must be held.
+    """Prepare an unfinished run for being resumed; its `lock` must be held.
 
-    What a killed runner left as running was interrupted. The partial copy of a notebook that did not come to its end is
-    kept in attempts/1, 2 …
+    A notebook that a killed runner has left as running becomes interrupted. The partial copy of an unfinished notebook
+    is moved to attempts/1, 2 …
     """
     record = run.read()
     for stem, state in record["notebooks"].items():
@@ -195,10 +198,10 @@ def reopen(run):
 
 
 def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=None, echo=print, label=""):
-    """Run the notebooks of a begun run, or those of them in `stems`, that are not complete yet. Raises kernel.Failure.
+    """Run those notebooks of a begun run, or of `stems` among them, that are not complete. Raises kernel.Failure.
 
-    compared: names of runs that fill the parameter `runs` of a notebook that compares.
-    threads, gpu: how many cores and which GPU a kernel may use; by default all. timeout: seconds for a cell.
+    compared: names of runs for the parameter `runs` of a comparing notebook.
+    threads, gpu: the number of cores and the GPU that a kernel may use, by default all. timeout: seconds per cell.
     """
     record = run.read()
     environment = _environment(record["backend"], threads, gpu)
@@ -223,7 +226,7 @@ def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=Non
 
 
 def finish(run):
-    """Render the report of a run whose notebooks are complete, and say that it is done, last of all."""
+    """Render the report of a run whose notebooks are complete, mark the run as done, and return the report's path."""
     run.update(status="complete", error=None, finished=runs.now())
     path = report.render(run, trial="" if run.read().get("variation") else page.trial(run))
     files.write_text(run.folder / "DONE", runs.now() + "\n")
@@ -232,7 +235,7 @@ def finish(run):
 
 @contextmanager
 def recorded(run, step):
-    """Keep the record of one step, a notebook or "grid", whatever its end; yields a dict for further fields of it."""
+    """Record how one step, a notebook or "grid", ends; yields a dict for further fields of its record."""
     record = run.read()
     state = record["grid"] if step == "grid" else record["notebooks"][step]
     steps = {"notebooks": record["notebooks"], "grid": record["grid"]}
@@ -260,7 +263,7 @@ def recorded(run, step):
 
 
 def last_line(run):
-    """Return what the kernel of a run that is being executed said last, on any host; empty if there is none."""
+    """Return the last line of a run's kernel, which may be on another host; empty if none is running."""
     try:
         return (run.folder / "progress.txt").read_text("utf-8")
     except FileNotFoundError:
@@ -268,7 +271,7 @@ def last_line(run):
 
 
 def _noting(run, echo):
-    """Return an `echo` that also keeps a line a second in progress.txt, for whoever looks from elsewhere."""
+    """Return an `echo` that also writes a line per second to progress.txt, to be read from other hosts."""
     noted = [-float("inf")]
 
     def note(line):

@@ -1,4 +1,4 @@
-"""Copies of the notebooks to work in, so that opening, editing and saving them leaves the checkout as it is."""
+"""Copies of the notebooks to work in, so that editing and saving them does not change the checkout."""
 
 import hashlib
 import json
@@ -14,9 +14,10 @@ RECORD = ".copied.json"  # notebook -> fingerprint of what was copied
 
 
 def refresh(folder=FOLDER, *, source=files.NOTEBOOKS):
-    """Copy the notebooks of `source`, and return the names of those that both their user and `source` have changed.
+    """Copy the notebooks of `source`; return the names of those that both the user and `source` have changed.
 
-    A copy that its user has changed is never touched; one that only has outputs more gives way to a newer notebook.
+    A copy that the user has edited is never touched; one that only has additional outputs is replaced by a newer
+    notebook.
     """
     folder, record = Path(folder), _record(folder)
     both = []
@@ -36,7 +37,7 @@ def refresh(folder=FOLDER, *, source=files.NOTEBOOKS):
 
 
 def give_back(name, folder=FOLDER, *, source=files.NOTEBOOKS):
-    """Write a copy, by number or name, into `source` as the checkout keeps it, without outputs; return its path."""
+    """Write a copy, given by number or name, back into `source` without outputs, and return its path there."""
     (path,) = presets.notebooks([name], folder=source)
     copy = Path(folder) / path.name
     if not copy.is_file():
@@ -52,7 +53,7 @@ def _record(folder):
 
 
 def _bare(copy, path):
-    """Return a copy without what running leaves in it, with the metadata of the notebook at `path`."""
+    """Return a copy without outputs and execution counts, with the metadata of the notebook at `path`."""
     notebook = nbformat.read(copy, 4)
     notebook.metadata = nbformat.read(path, 4).metadata
     for cell in notebook.cells:
@@ -63,6 +64,6 @@ def _bare(copy, path):
 
 
 def _fingerprint(path):
-    """Return what a notebook says, without what running leaves in it, as a hash."""
+    """Return a hash of a notebook's content without outputs and execution counts."""
     cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in nbformat.read(path, 4).cells]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()

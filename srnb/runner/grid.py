@@ -1,7 +1,7 @@
-"""Runs with variations: many runs that each change something, one after the other or side by side on Dask workers.
+"""Runs with variations: many runs, each with something changed, one after the other or in parallel on Dask workers.
 
-Every variation is a run with a folder of its own. DONE files are the memory: a second call skips what is done and goes
-on with what is not, from the first notebook that is not complete.
+Every variation is a run with its own folder. Progress is kept in those folders: a second call skips runs with a DONE
+file and resumes the others at the first notebook that is not complete.
 """
 
 import contextlib
@@ -16,10 +16,11 @@ from srnb.runner import chain, kernel, lock, screen
 
 
 def complete(run, *, workers=1, timeout=None, echo=print, take_over=False, alone=False):
-    """Bring a begun run to its end: its notebooks, its variations before the notebooks that compare, its report.
+    """Complete a begun run: its notebooks, its variations before the notebooks that compare, its report.
 
-    alone: stop before variations, comparison and report; returns None.
-    Returns the report's path. Raises kernel.Failure, and ValueError if another process is at it (see `lock.held`).
+    alone: stop before variations, comparison and report, and return None.
+    Returns the report's path. Raises kernel.Failure, and ValueError if another process is working on the run (see
+    `lock.held`).
     """
     with lock.held(run, take_over=take_over):
         chain.reopen(run)
@@ -44,10 +45,10 @@ def _complete(run, workers, timeout, echo, alone):
 
 
 def begin_variations(run):
-    """Return the runs <run>-<variation> of a run's grid; those that are not there yet are begun.
+    """Return the runs <run>-<variation> of a run's grid, beginning those that do not exist yet.
 
-    A variation starts at the last notebook that has a parameter `start_from` and does not come after the first that its
-    overrides concern; what lies before is taken from `run`. Notebooks that compare are left to `run`.
+    A variation starts at the last notebook with a parameter `start_from` that is not after the first one affected by
+    its overrides; everything before that is taken from `run`. Notebooks that compare are left to `run`.
     """
     record = run.read()
     steps = [(path, cell) for path, cell in chain.notebooks(run).items() if "runs" not in cell]
@@ -63,9 +64,9 @@ def begin_variations(run):
 
 
 def begin(planned, *, results, prefix, backend, preset, base=None):
-    """Return the runs <prefix>-<variation> of `planned` (variation -> notebooks, values), begun if they are not there.
+    """Return the runs <prefix>-<variation> of `planned` (variation -> notebooks, values), beginning the missing ones.
 
-    base: name of the run that they are variants of. Raises ValueError when one that is there has other parameters.
+    base: name of the run of which they are variants. Raises ValueError if an existing one has other parameters.
     """
     begun = []
     for variation, (paths, values) in planned.items():
@@ -83,8 +84,8 @@ def begin(planned, *, results, prefix, backend, preset, base=None):
 def execute(begun, *, workers=1, timeout=None, echo=print):
     """Complete those of the begun runs that are not done; raise kernel.Failure at the end if some failed.
 
-    workers: how many side by side, each on a Dask worker with its share of the cores, and a GPU if there are any.
-    A failing run does not stop the others, whatever it fails of.
+    workers: number of runs in parallel, each on a Dask worker with its share of the cores, and a GPU if there are any.
+    A failing run, whatever the reason, does not stop the others.
     """
     waiting = [run for run in begun if not run.is_done]
     for run in begun:
@@ -101,7 +102,7 @@ def execute(begun, *, workers=1, timeout=None, echo=print):
 
 
 def _attempt(folder, *, beside=1, timeout=None, echo=print):
-    """Complete one of `beside` variations that run at a time; return None, or the error. Raises KeyboardInterrupt."""
+    """Complete one of `beside` variations that run in parallel; return None, or the error. Raises KeyboardInterrupt."""
     run = runs.Run(folder)
     share = {"threads": max(1, runs.cores() // beside), "gpu": _gpu()} if beside > 1 else {}
     try:
@@ -113,7 +114,7 @@ def _attempt(folder, *, beside=1, timeout=None, echo=print):
 
 
 def _kept(run, share, timeout, echo):
-    """Complete a variation whose lock is held; return None, or the error, which is on record."""
+    """Complete a variation whose lock is held; return None, or the error, which is recorded."""
     try:
         chain.reopen(run)
         chain.execute(run, timeout=timeout, echo=echo, label=f"{run.name} ", **share)
@@ -131,7 +132,7 @@ def _kept(run, share, timeout, echo):
 
 
 def _note(run, error):
-    """Put an error that is none of a notebook's on record, and return it in words."""
+    """Record an error that did not come from a notebook, and return it as text."""
     with contextlib.suppress(OSError):
         failure = {"notebook": "run", "cell": None, "kind": type(error).__name__, "message": str(error)}
         run.update(status="failed", error=failure)
@@ -139,7 +140,7 @@ def _note(run, error):
 
 
 def _lost(run, error):
-    """Put on record that whatever worker took a run died of it; return the error in words."""
+    """Record that the workers that took a run have died; return the error as text."""
     with contextlib.suppress(ValueError), lock.held(run):
         chain.reopen(run)
         return _note(run, error)
@@ -147,7 +148,7 @@ def _lost(run, error):
 
 
 def _on_dask(waiting, workers, timeout, echo):
-    """Return run name -> error, None for a good end. A run whose worker is killed goes on, on another."""
+    """Return {run name: error, or None}. A run whose worker is killed is resumed on another one."""
     from dask.distributed import Client, LocalCluster, as_completed
 
     errors = {}
@@ -184,11 +185,11 @@ def _on_dask(waiting, workers, timeout, echo):
 
 
 def _silent(line):
-    """Pass nothing on."""
+    """Drop a line."""
 
 
 def _gpu():
-    """Return the GPU of this Dask worker, by its number among the workers; None where there is no GPU."""
+    """Return the GPU of this Dask worker, chosen by the worker's number; None if there is no GPU."""
     from dask.distributed import get_worker
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -1,7 +1,7 @@
 """Runs as jobs of a cluster: submitted as an array, one task per run; warned before their time limit, requeued.
 
-A task executes `srnb run --resume FOLDER` and nothing else: run folders hold all state, so nothing has to stay alive
-beside the jobs, and the same command again submits what is neither done nor queued.
+A task executes `srnb run --resume FOLDER` and nothing else. Run folders hold all state, so no other process has to stay
+alive, and the same command again submits whatever is neither done nor queued.
 """
 
 import os
@@ -28,11 +28,11 @@ SETTINGS = {  # what a site's file may hold
 
 
 def settings(cluster):
-    """Return options, setup and warning of a site, from ~/.config/srnb/clusters/<cluster>.yaml.
+    """Return the settings of a site, options, setup and warning, from ~/.config/srnb/clusters/<cluster>.yaml.
 
-    An option without a value, `exclusive:`, is None; the others are text as it stands.
-    Without that file, `slurm` has no settings and other names raise FileNotFoundError. Raises ValueError for a file
-    that holds anything else.
+    An option without a value, such as `exclusive:`, is None; the others are kept as text.
+    Without the file, `slurm` has no settings and other names raise FileNotFoundError. Raises ValueError for a file with
+    other content.
     """
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "srnb" / "clusters"
     path = folder / f"{cluster}.yaml"
@@ -56,7 +56,7 @@ def settings(cluster):
 
 
 def options(pairs):
-    """Return name -> value of `-o` options of a command line, "time=1:00" or "exclusive". Raises ValueError."""
+    """Return {name: value} of `-o` options, such as "time=1:00" or "exclusive". Raises ValueError."""
     for pair in pairs:
         if not re.match(r"[a-z][a-z-]*(=|$)", pair):
             raise ValueError(f"-o must be KEY=VALUE, as sbatch's --KEY=VALUE. Received: {pair}")
@@ -64,9 +64,9 @@ def options(pairs):
 
 
 def stages(folder, variations):
-    """Return the stages of a run: itself; with variations also these as an array, then the notebooks that compare.
+    """Return the stages of a run: the run itself; with variations also these as an array, then the comparison.
 
-    Each is a name, its folders, and the command's arguments before a folder.
+    Each is a tuple of its name, its folders, and the arguments of the command before a folder.
     """
     if not variations:
         return [(folder.name, [folder], [])]
@@ -79,7 +79,7 @@ def stages(folder, variations):
 
 
 def stages_of(run):
-    """Return the `stages` of a begun run; variations that are not there yet are begun."""
+    """Return the `stages` of a begun run, beginning variations that do not exist yet."""
     if not run.read()["grid"]:
         return stages(run.folder, {})
     begin_variations(run)
@@ -89,23 +89,23 @@ def stages_of(run):
 def submitted(run):
     """Return the jobs that were submitted for a run, oldest first: `12_3` is task 3 of job 12.
 
-    They stand in a file of their own: a job may begin before its id is written, and run.json is then its to write.
+    They have a file of their own, since a job may start, and own run.json, before its id is written.
     """
     path = run.folder / "jobs.txt"
     return path.read_text("utf-8").split() if path.is_file() else []
 
 
 def queued(begun):
-    """Return folder -> what Slurm says of the job that waits for a run or runs it, for those that have one."""
+    """Return {folder: entry of `slurm.queue`} for those of the begun runs that have a waiting or running job."""
     jobs = {job: run.folder for run in begun for job in submitted(run)}
     return {jobs[job]: said for job, said in reversed((slurm.queue(list(jobs)) or {}).items())}
 
 
 def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_run=False, echo=print):
-    """Submit `stages`, each after the one before it has ended well, without what is done or queued or goes on already.
+    """Submit `stages`, each to start after the success of the last, without runs that are done, queued or running.
 
-    extra: `-o` options, which win over the site's. dry_run: print command and script of each stage, write nothing.
-    Raises ValueError where Slurm refuses.
+    extra: `-o` options, which override those of the site. dry_run: print command and script of each stage and write
+    nothing. Raises ValueError if Slurm refuses.
     """
     site = settings(cluster)
     every = {folder: runs.Run(folder) for _, folders, _ in planned for folder in folders}
@@ -151,10 +151,10 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
 
 @contextmanager
 def attempt(run, *, echo=print):
-    """Head the log of a job's attempt at a run; requeue the job where its time limit ends the attempt.
+    """Write a heading into the log of a job's attempt at a run; requeue the job if its time limit ends the attempt.
 
-    Slurm warns by USR1: kernels are told, and a training saves its state at its next step. What does not end within
-    half of the time that is left is interrupted. Outside of jobs this does nothing.
+    Slurm warns by USR1, which is passed on to the kernels, and a training saves its state at its next step. What has
+    not ended within half of the remaining time is interrupted. Outside of jobs this does nothing.
     """
     job = slurm.own_job()
     if not job:
@@ -199,6 +199,6 @@ def attempt(run, *, echo=print):
 
 
 def _reached(run):
-    """Return what tells whether a run came further: its complete notebooks, and its checkpoints by name."""
+    """Return a mark of a run's progress: its complete notebooks and the names of its checkpoints."""
     complete = [stem for stem, state in run.read()["notebooks"].items() if state["status"] == "complete"]
     return complete, sorted(path.name for path in run.folder.glob("checkpoints/*"))

@@ -1,8 +1,8 @@
-"""One notebook in one kernel, by papermill, and an honest account of how it ended.
+"""One notebook in one kernel, by papermill, with a reliable record of how it ended.
 
-papermill's own record of a killed, timed-out or interrupted notebook says that every cell completed, and an early
-sys.exit(0) counts as success. Here every end but the good one is a `Failure` that knows the cell, and the partial copy
-says the same. The kernel is a child of this process: when the process dies, the kernel notices and ends.
+papermill's own record of a killed, timed-out or interrupted notebook says that every cell completed, and it counts an
+early sys.exit(0) as success. Here every end but a good one raises a `Failure` that names the cell, and the partial copy
+says the same. The kernel is a child of this process and ends by itself when the process dies.
 """
 
 import logging
@@ -34,10 +34,10 @@ SILENCE = 20  # seconds without a line after which the terminal is told that a c
 
 
 class Failure(Exception):
-    """A notebook did not come to its end.
+    """A notebook did not run to its end.
 
-    record: notebook, cell (its number, as in `In [7]`; None before the first), cell_id, source (the cell's first line),
-    kind (the exception's name, or KernelDied, Timeout, EarlyExit, Interrupted) and message.
+    record: a dict of notebook, cell (its number, as in `In [7]`; None before the first), cell_id, source (the cell's
+    first line), kind (the exception's name, or KernelDied, Timeout, EarlyExit, Interrupted) and message.
     """
 
     def __init__(self, record):
@@ -55,8 +55,8 @@ class EarlyExit(Exception):
 def run(path, copy, parameters, *, environment, watch, timeout=None):
     """Run a notebook with `parameters` injected and write the executed copy, signed so that Jupyter shows its widgets.
 
-    While it runs, the copy is called `<name>.running.ipynb`. The kernel gets `environment` and stands in the notebook's
-    folder; `watch` hears what it prints. timeout: seconds that a cell may take. Raises Failure, also on Ctrl-C.
+    While it runs, the copy is called `<name>.running.ipynb`. The kernel gets `environment` and runs in the notebook's
+    folder; its output goes to `watch`. timeout: seconds per cell. Raises Failure, also on Ctrl-C.
     """
     running = runs.running_name(copy)
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -95,12 +95,12 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
 
 
 def _literal(path):
-    """Return a path as text in which papermill, which fills in parameters, finds none."""
+    """Return a path as text, escaped for papermill, which would fill in parameters between braces."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class Watch:
-    """Pass on what a kernel prints, line by line; sample its memory; say so when a silent cell is still at work."""
+    """Passes on what a kernel prints, line by line, samples its memory, and reports a cell that is silent for long."""
 
     def __init__(self, label, echo):
         self.peak = 0  # bytes resident, of the kernel and its children
@@ -109,23 +109,25 @@ class Watch:
         self._thread = None
 
     def see(self, notebook, client):
-        """Begin: `client` is about to run `notebook`, whose metadata says which cell runs."""
+        """Start watching: `client` is about to run `notebook`, whose metadata says which cell is running."""
         self._thread = threading.Thread(target=self._look, args=(notebook, client), daemon=True)
         self._thread.start()
 
     def stop(self):
+        """Stop watching and pass on an unfinished line."""
         self._stopped.set()
         if self._thread:
             self._thread.join()
         self.write("\n")
 
     def write(self, text):
+        """Take text that the kernel prints."""
         *lines, self._text = (self._text + text).replace("\r", "\n").split("\n")
         for line in filter(str.strip, lines):
             self._say(line)
 
     def flush(self):
-        """Lines are passed on as they come; papermill asks for a file."""
+        """Do nothing: lines are passed on as they come, but papermill expects a file."""
 
     def _say(self, line):
         self._heard = time.monotonic()
@@ -144,7 +146,7 @@ class Watch:
 
 
 class Client(PapermillNotebookClient):
-    """papermill's client, whose kernels are born with USR1 blocked: it waits until a training listens, see `warn`."""
+    """papermill's client, with USR1 blocked in its kernels: the signal waits until a training listens, see `warn`."""
 
     def start_new_kernel(self, **options):
         if not hasattr(signal, "pthread_sigmask"):
@@ -160,7 +162,7 @@ class Client(PapermillNotebookClient):
 
 
 class Engine(NBClientEngine):
-    """papermill's engine, with the kernel's environment, folder and process in our hands."""
+    """papermill's engine, with control over the kernel's environment, folder and process."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, *, kernel, watch, cell_timeout, config, **_):
@@ -188,7 +190,7 @@ _warned = threading.Event()  # this process has little time left
 
 
 def warn():
-    """Tell the kernels of this process, and those to come, that time is short: a training saves its state and ends."""
+    """Warn the present and future kernels of this process that time is short: a training saves its state and ends."""
     _warned.set()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
@@ -197,9 +199,9 @@ def warn():
 
 
 def end_orphans(pid):
-    """End the kernels that a process which is no more has left: they end by themselves, but one at work notices late.
+    """Kill the kernels that a dead process has left: they would end by themselves, but a busy one only later.
 
-    Raises ValueError if one does not end.
+    Raises ValueError if one is still there after a minute.
     """
     orphans = []
     for process in psutil.process_iter():
@@ -223,7 +225,7 @@ def _is_there(process):
 
 
 def _explain(copy, error, timeout, words):
-    """Return the record of a failure and mark its cell in the partial copy, as papermill does for exceptions only."""
+    """Return the record of a failure and mark its cell in the partial copy; papermill does so for exceptions only."""
     if isinstance(error, PapermillExecutionError):
         kind, message = error.ename, error.evalue
         if kind in ("KeyboardInterrupt", "Stopped"):  # a training that was warned
@@ -260,7 +262,7 @@ def _explain(copy, error, timeout, words):
 
 
 def _read(copy):
-    """Return an executed copy; None if there is none, or half of one: papermill writes in place, full disk or not."""
+    """Return an executed copy, None if it is missing or cut off: papermill writes in place, even on a full disk."""
     try:
         return nbformat.read(copy, 4)
     except (FileNotFoundError, ValueError):
@@ -268,14 +270,14 @@ def _read(copy):
 
 
 def _last(words):
-    """Return the last line that a kernel's process itself wrote, which no cell shows; greetings are left out."""
+    """Return the last line that a kernel's process wrote outside of cells, without start-up messages."""
     words.seek(0)
     said = [line.strip() for line in words if line.strip() and not re.match(r"[IW]\d{4} |WARNING: All log", line)]
     return f"\nIts last words: {said[-1]}" if said else ""
 
 
 def _current(notebook, *, begun=False):
-    """Return number and node of the code cell that runs, or of the last one that was begun; None when there is none."""
+    """Return number and node of the running code cell, or of the last one begun; (None, None) if there is none."""
     found = None, None
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     for number, cell in enumerate(cells, start=1):

@@ -1,7 +1,8 @@
-"""One writer for a run's folder, on any host: owners/1.json, 2.json … say who wrote there; the last may still be at it.
+"""A lock on a run's folder across hosts: owners/1.json, 2.json … record its owners, of whom the last may be active.
 
-A number is taken by making its file, which the file system lets one process do only. The files stay: whoever saw a dead
-owner and was slow cannot take what another has taken meanwhile, and a run keeps the list of its attempts.
+A process takes the lock by creating the file of the next number, which the file system allows only one process to do.
+The files are kept: a slow process that saw a dead owner cannot take a lock that another has taken meanwhile, and a run
+keeps the list of its attempts.
 """
 
 import json
@@ -23,10 +24,10 @@ SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other 
 
 @contextmanager
 def held(run, *, take_over=False):
-    """Be the only writer of a run's folder; raises ValueError if another process is at it.
+    """Hold the lock on a run's folder; raises ValueError if another process holds it.
 
-    Kernels that a killed owner left on this host are ended first.
-    take_over: the user says that the owner on record is gone; ignored where it is seen to live.
+    Kernels that a killed owner has left on this host are killed first.
+    take_over: the user asserts that the recorded owner is gone; ignored if it is known to be alive.
     """
     path, owner = _take(run, take_over)
     ended = threading.Event()
@@ -42,15 +43,15 @@ def held(run, *, take_over=False):
 
 
 def owners(run):
-    """Return who wrote in a run's folder, oldest first.
+    """Return the owners of a run's folder, oldest first.
 
-    Each is a dict: host, pid, created, job and restart (of Slurm, if any), started and, once it let go, ended.
+    Each is a dict of host, pid, created, job and restart (Slurm's, if any), started and, after release, ended.
     """
     return [_read(path) for path in _paths(run)]
 
 
 def holder(run, *, take_over=False):
-    """Return the owner that is at a run, as far as anyone can tell from here, or None."""
+    """Return the active owner of a run, as far as this host can tell, or None."""
     paths = _paths(run)
     owner = _read(paths[-1]) if paths else {"ended": None}
     return None if "ended" in owner or not _lives(owner, paths[-1], take_over) else owner
@@ -94,7 +95,7 @@ def _say(file, owner):
 
 
 def _lives(owner, path, take_over):
-    """Tell whether an owner is still there: by the process table here, by Slurm for jobs, else by its signs of life."""
+    """Return whether an owner is alive: by the process table on this host, by Slurm for jobs, else by its heartbeat."""
     if owner.get("host") == socket.gethostname():
         try:
             process = psutil.Process(owner["pid"])
@@ -125,7 +126,7 @@ def _paths(run):
 
 
 def _read(path):
-    """Return an owner, {} where its file does not say who: it is made at this moment, or damaged; its time decides."""
+    """Return an owner, {} if its file is damaged or just being written; then the time of the file decides."""
     try:
         owner = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError):

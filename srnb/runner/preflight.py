@@ -1,8 +1,7 @@
-"""What a run needs beside its data, tried before its first kernel starts: batches and networks that can be made.
+"""Checks before the first kernel of a run starts: batches that can be made, networks that can be built.
 
-A network is built in a process of its own, so that the runner loads no framework and takes no GPU; the networks that
-the notebooks have by themselves need no such look, which takes some seconds. A feature network that is downloaded is
-downloaded here.
+A network is built in a separate process, so that the runner loads no framework and occupies no GPU. That takes some
+seconds, which the default networks of the notebooks are spared. Feature networks are downloaded here.
 """
 
 import json
@@ -42,12 +41,10 @@ except (ValueError, OSError) as error:
 
 
 def networks(asked, own):
-    """Return the networks that `asked` names, spec files with an absolute path, once each has been built.
+    """Return {parameter: network} for the networks in `asked`, spec files as absolute paths, after building each.
 
-    The weights of a feature network that Keras downloads are looked for, too.
-
-    asked: the parameters of all notebooks that run; own: the same as the notebooks have them. Raises ValueError with
-    what is wrong in a spec.
+    asked: the parameters of all notebooks to run; own: their defaults. The weights of a feature network that Keras
+    downloads are made available, too. Raises ValueError that says what is wrong with a spec.
     """
     settled, tried = {}, []
     for network in NETWORKS:
@@ -74,7 +71,7 @@ def _build(tried, vgg19):
 
 
 def batches(asked):
-    """Raise ValueError unless LR can be prepared and patches augmented as the parameters of the notebooks ask."""
+    """Raise ValueError unless the parameters of the notebooks allow LR to be prepared and patches to be augmented."""
     copies, resident = asked.get("lr_copies", 0), asked.get("resident", False)
     if "degradation" in asked:
         shards.require_copies(copies, asked["degradation"])

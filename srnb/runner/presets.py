@@ -1,8 +1,8 @@
-"""What notebooks can be told: their parameters cells, the preset files that fill them, and the check between the two.
+"""The parameters of notebooks: parameters cells, the preset files that fill them, and the check between the two.
 
 papermill injects whatever it is given, so a misspelt name or the text "false" would pass unnoticed. Here every name and
-type is checked against the parameters cells before a kernel starts. Cells are read with `ast`: papermill's own
-`inspect_notebook` leaves out lines whose comment holds an equals sign.
+type is checked against the parameters cells before a kernel starts. Cells are parsed with `ast`: papermill's own
+`inspect_notebook` skips lines whose comment contains an equals sign.
 """
 
 import ast
@@ -25,9 +25,9 @@ RUNNER = {  # parameters that the runner fills by itself -> how its user says it
 
 
 def steps(names=(), *, folder=NOTEBOOKS):
-    """Return the notebooks of `notebooks` that are steps of a run: those with a parameter `run_folder`.
+    """Return those paths of `notebooks` that are steps of a run, the ones with a parameter `run_folder`.
 
-    Raises ValueError if another is named.
+    Raises ValueError if `names` has another one.
     """
     chosen = {path: "run_folder" in parameters(path) for path in notebooks(names, folder=folder)}
     others = [path.stem for path, is_step in chosen.items() if names and not is_step]
@@ -40,7 +40,7 @@ def steps(names=(), *, folder=NOTEBOOKS):
 
 
 def notebooks(names=(), *, folder=NOTEBOOKS):
-    """Return the paths of notebooks by number ("02"), stem or file name, in order; all numbered ones without names."""
+    """Return the paths of notebooks given by number ("02"), stem or file name, sorted; by default all numbered ones."""
     known = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
     if not known:
         raise FileNotFoundError(f"there must be notebooks named like 01_data.ipynb. Received: {folder}")
@@ -55,7 +55,7 @@ def notebooks(names=(), *, folder=NOTEBOOKS):
 
 
 def parameters(notebook):
-    """Return name -> default value of the cell tagged `parameters`. Raises ValueError unless all are flat literals."""
+    """Return {name: default} of the cell tagged `parameters`. Raises ValueError unless all are flat literals."""
     cells = nbformat.read(notebook, 4).cells
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
@@ -64,7 +64,7 @@ def parameters(notebook):
 
 
 def parameters_of(source, notebook="a cell"):
-    """Return name -> value of the source of a parameters cell. Raises ValueError unless all are flat literals."""
+    """Return {name: value} of the source of a parameters cell. Raises ValueError unless all are flat literals."""
     found = {}
     for statement in ast.parse(source).body:
         try:
@@ -79,15 +79,16 @@ def parameters_of(source, notebook="a cell"):
 
 
 def read(name, *, folder=NOTEBOOKS):
-    """Return a preset, name -> value, by the name of a file in notebooks/presets or by path."""
+    """Return a preset, {name: value}, given by the name of a file in notebooks/presets or by a path."""
     return _read_yaml(name, files.presets(folder), "preset")
 
 
 def read_grid(name, *, folder=NOTEBOOKS):
-    """Return variation -> overrides of a grid, and its seeds.
+    """Return {variation: overrides} of a grid, and its number of seeds.
 
-    A grid is named by a file in notebooks/presets/grids, or a path. Two entries of the file are no variations: the
-    overrides of `common` hold for all of them, and `seeds` is the number of `replicas` of each, 1 where it is missing.
+    A grid is given by the name of a file in notebooks/presets/grids or by a path. Two entries of the file are not
+    variations: the overrides in `common` apply to all of them, and `seeds` is the number of `replicas` of each, 1 if it
+    is missing.
     """
     grid = _read_yaml(name, files.grids(folder), "grid")
     seeds = grid.pop("seeds", 1)
@@ -106,9 +107,10 @@ def read_grid(name, *, folder=NOTEBOOKS):
 
 
 def replicas(variations, seeds, *, seed, base=False):
-    """Return variations (name -> overrides) with each of them `seeds` times: as it is, and with seed + 1, seed + 2 …
+    """Return variations (name -> overrides), each with `seeds` seeds: seed, seed + 1, seed + 2 …
 
-    The others are called NAME-seed1, NAME-seed2 …, by their seed. base: also seed1, seed2 … of the run itself.
+    The additional ones are called NAME-seed1, NAME-seed2 …, by their seed. base: whether the run itself gets seed1,
+    seed2 … as well.
     """
     others = {}
     for step in range(1, seeds):
@@ -122,10 +124,10 @@ def replicas(variations, seeds, *, seed, base=False):
 
 
 def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOKS):
-    """Return the checked values that notebooks will be given: the preset's, then `overrides` (pairs of name and text).
+    """Return the checked values for notebooks: those of the preset, updated by `overrides`, pairs of name and text.
 
-    An override must concern a notebook that runs, or change what the preset says.
-    variation: overrides of a grid instead, which may concern notebooks that do not run.
+    An override must be a parameter of a notebook that runs, or change a value of the preset.
+    variation: overrides of a grid instead, which may belong to notebooks that do not run.
     """
     chain = {path: parameters(path) for path in paths}
     others = {path: parameters(path) for path in steps(folder=folder) if path not in chain}
@@ -136,10 +138,10 @@ def resolve(paths, *, preset=None, overrides=(), variation=None, folder=NOTEBOOK
 
 
 def check(values, *, chain, others, among=None):
-    """Return `values` (name -> text or value) with the types that the parameters cells declare.
+    """Return `values` (name -> text or value) converted to the types in the parameters cells.
 
-    chain, others: notebook -> its parameters, for the notebooks that will run and for those beside them. A preset
-    serves all of them; `among` are the only names taken, where given. Raises ValueError that lists every problem.
+    chain, others: notebook -> parameters, for the notebooks that will run and for the others; a preset may have
+    parameters of all of them. among: the only names allowed, if given. Raises ValueError with every problem.
     """
     declared = {name: default for cells in (others, chain) for cell in cells.values() for name, default in cell.items()}
     typed, problems = {}, []
@@ -162,7 +164,7 @@ def check(values, *, chain, others, among=None):
 
 
 def cast(value, default):
-    """Return `value` as the type of `default`; text is read as on a command line. Raises ValueError."""
+    """Return `value` converted to the type of `default`; text is parsed as on a command line. Raises ValueError."""
     kind = type(default)
     wrong = ValueError(f"must be {_NAMES.get(kind, kind.__name__)}. Received: {value!r}")
     if kind is str or kind not in _NAMES:

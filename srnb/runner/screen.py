@@ -1,4 +1,4 @@
-"""Runs side by side on one screen: a line for each, renewed in place."""
+"""Several runs on one terminal: a line for each, updated in place."""
 
 import shutil
 import sys
@@ -10,9 +10,9 @@ from srnb.runner import chain
 
 @contextmanager
 def shown(begun, *, stream=None, interval=1.0):
-    """Show what the kernel of each run said last, or how the run ended, on a terminal that knows ANSI's codes.
+    """Show the last line of each run's kernel, or how the run ended, on a terminal that supports ANSI escape codes.
 
-    Lines are cut to its width; where it has fewer lines than there are runs, those that are done are left out first.
+    Lines are cut to its width. If there are more runs than lines, finished runs are left out first.
     """
     stream, ended = stream or sys.stdout, threading.Event()
 

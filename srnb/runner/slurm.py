@@ -1,4 +1,4 @@
-"""Slurm: the script of an array job, and the commands that submit it, ask for its state and put a task back."""
+"""Slurm: the script of an array job, and the commands that submit it, query its state and requeue a task."""
 
 import os
 import shlex
@@ -8,7 +8,7 @@ WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", 
 
 
 def own_job():
-    """Return job ("12"; "12_3" for a task of an array) and number of restarts of this process; {} outside of jobs."""
+    """Return {job: "12" ("12_3" for a task of an array), restart: how many so far}; {} outside of jobs."""
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         return {}
@@ -18,9 +18,9 @@ def own_job():
 
 
 def queue(names):
-    """Return job -> state, reason, left (time until its limit) and node, for those of `names` that wait or run.
+    """Return {job: dict of state, reason, left (time until its limit) and node} for those of `names` in the queue.
 
-    None where Slurm cannot be asked.
+    None if Slurm cannot be queried.
     """
     fields = ("job", "state", "reason", "left", "node")
     if not names:
@@ -40,10 +40,10 @@ def queue(names):
 def script(folders, command, *, name, options, workers, setup=(), warning=120):
     """Return the script of an array job that executes `command FOLDER` for each of `folders`.
 
-    options: name -> value of sbatch's options, which win over those here; None for one without a value. workers: how
-    many tasks at a time. setup: lines of shell before the command. warning: seconds before the time limit at which a
-    task gets USR1. The folders stand in the script itself, of which Slurm keeps a copy: nothing that a later submission
-    could overwrite.
+    options: name -> value of sbatch's options, which override those here; None for one without a value. workers: number
+    of tasks at a time. setup: lines of shell before the command. warning: seconds before the time limit at which a task
+    receives USR1. The folders are in the script itself, of which Slurm keeps a copy, so that no later submission can
+    overwrite them.
     """
     settled = {
         "job-name": f"srnb-{name}",
@@ -74,17 +74,17 @@ def script(folders, command, *, name, options, workers, setup=(), warning=120):
 
 
 def submission(after=()):
-    """Return the command that submits a script from its standard input; it waits until the jobs `after` ended well."""
+    """Return the command that submits a script from standard input, to start once the jobs `after` have succeeded."""
     return ["sbatch", "--parsable", *([f"--dependency=afterok:{':'.join(after)}"] if after else [])]
 
 
 def submit(text, *, after=()):
-    """Submit a script and return the job's id. Raises ValueError with what sbatch says where it refuses."""
+    """Submit a script and return the job's id. Raises ValueError with the message of sbatch if it refuses."""
     return _call(submission(after), text).split(";")[0]  # a cluster's name may follow
 
 
 def requeue(job):
-    """Put a running job back into the queue; Slurm ends it."""
+    """Requeue a running job, which Slurm then ends."""
     _call(["scontrol", "requeue", job])
 
 

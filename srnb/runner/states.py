@@ -1,10 +1,10 @@
-"""Where runs stand, for whoever looks at them from elsewhere: queued, running, done, and what ended the others."""
+"""The states of runs as seen from any host: queued, running, done, and what ended the others."""
 
 from srnb.runner import chain, jobs, lock, slurm
 
 
 def states(begun):
-    """Return for each run one line: `queued (Resources)`, `running · 02_pretrain │ pretrain 350/900 … left`, `done`."""
+    """Return a line for each run: `queued (Resources)`, `running · 02_pretrain │ pretrain 350/900 … left`, `done`."""
     queue = jobs.queued(begun)
     return [_state(run, queue.get(run.folder)) for run in begun]
 
