@@ -1,4 +1,4 @@
-"""What all commands of `srnb` share: the group, its plain errors, options."""
+"""What all commands of `srnb` share: the group, plain error messages, options."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ BACKENDS = ("tensorflow", "jax")
 
 
 class Group(click.Group):
-    """Commands in the order in which they are written, not of the alphabet."""
+    """A group that lists commands in the order of their definition instead of alphabetically."""
 
     def list_commands(self, context):
         return list(self.commands)
@@ -45,9 +45,9 @@ _stop = threading.Event()  # somebody has asked the running command to stop
 
 
 def plainly(command):
-    """Let a command end with one clear message instead of a traceback when its user can put things right.
+    """Decorate a command to end with one clear message instead of a traceback after an error that its user can fix.
 
-    Exit codes: 1 after an error, 130 after Ctrl-C, and after SIGTERM and SIGHUP, which clean up like it.
+    Exit codes: 1 after an error; 130 after Ctrl-C, SIGTERM and SIGHUP, which all clean up the same way.
     """
 
     @wraps(command)
@@ -69,10 +69,10 @@ def plainly(command):
 
 @contextmanager
 def terminated_like_interrupted():
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; in the main thread only.
+    """Make SIGTERM and SIGHUP act like Ctrl-C; in the main thread only.
 
-    TensorFlow may turn the exception into another one, or drop it, while it traces a program; so it is remembered, too:
-    see `stop_if_asked`.
+    TensorFlow may replace or drop the exception while it traces a program, so the request is also remembered, see
+    `stop_if_asked`.
     """
 
     def interrupt(number, frame):
@@ -93,19 +93,20 @@ def terminated_like_interrupted():
 
 
 def stop_if_asked():
-    """Raise KeyboardInterrupt if one was asked for and got lost on its way; long loops call it."""
+    """Raise KeyboardInterrupt if one was requested but lost on its way; long loops call this."""
     if _stop.is_set():
         raise KeyboardInterrupt
 
 
 def sentence(error):
+    """Return an error as text for a user, an OSError as its reason and file."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {error.filename}"
     return str(error)
 
 
 def chosen_backend(name):
-    """Return the backend that a user named, or the environment, or TensorFlow."""
+    """Return the backend `name`, by default that of $KERAS_BACKEND, else TensorFlow. Raises ValueError."""
     backend = name or os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
         raise ValueError(f"KERAS_BACKEND must be {' or '.join(BACKENDS)}. Received: {backend}")

@@ -54,8 +54,8 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
 def upscale(photos, model, out, tile, ensemble, precision, blend, results, backend):
     """Enlarge each PHOTO, a file or a folder of files, to DIR/PHOTO_x4.png (the number is the model's scale).
 
-    Large photographs pass through the network in tiles, one row of tiles in memory at a time; a network with attention
-    takes a photograph whole, and says how large it may be. Transparency, grey and 16 bits are kept. Files that fail are
+    Large photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the
+    whole photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. Files that fail are
     listed at the end; the others are done all the same.
 
     \b
@@ -248,7 +248,7 @@ def demo(names, out, title, results):
 
 
 def _network(model, results):
-    """Return the network that a user means: one that ships, a run's, or that of a weight file."""
+    """Return the network of a name: one that ships, that of a run, or that of a weight file."""
     from srnb.evaluation import inference
     from srnb.runner import chain
 
@@ -256,7 +256,7 @@ def _network(model, results):
 
 
 def _trained_on(model, results):
-    """Return {path: perceptual hash} of the photographs that a run was trained on; {} where no run says."""
+    """Return {path: perceptual hash} of the photographs that a run was trained on; {} if that is not known."""
     from srnb import runs
     from srnb.data import duplicates
     from srnb.models import shipped
@@ -269,7 +269,7 @@ def _trained_on(model, results):
 
 
 def _blend(model, results, share):
-    """Return the network between the two ends that a name has: the start of its training and what came of it."""
+    """Return the blend of the two networks of a name: that at the start of its training and that at the end."""
     from srnb import models
     from srnb.evaluation import inference
     from srnb.runner import chain
@@ -294,7 +294,7 @@ def _run(model, results):
 
 
 def _label(model):
-    """Return what a model is called in a table: its name, or run and stage of a weight file."""
+    """Return the name of a model in a table: its own, or run and stage of a weight file."""
     path = Path(model)
     if path.suffix in PUBLISHED or not path.is_file():
         return path.name
@@ -302,7 +302,7 @@ def _label(model):
 
 
 def _targets(photos, out, scale, failures):
-    """Yield (file, its target) for files and folders of photos; what has no target goes to `failures`."""
+    """Yield (file, target) for files and folders of photos; what cannot be read or named goes to `failures`."""
     from srnb.data import images
 
     taken = set()

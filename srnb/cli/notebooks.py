@@ -1,4 +1,4 @@
-"""Running notebooks and looking at what came out: run, grid, report, runs, lab."""
+"""Commands that run notebooks and show the results: run, grid, report, blind, site, runs, lab."""
 
 import os
 import sys
@@ -236,7 +236,7 @@ def _submit(planned, cluster, extra, workers, timeout, dry_run):
 
 
 def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, results, folder):
-    """Check everything that was asked for and return what `chain.begin` takes, and the run's name."""
+    """Check everything that was asked for and return the arguments of `chain.begin`, with the run's name."""
     from srnb.runner import chain, presets
 
     paths = presets.steps(names, folder=folder)
@@ -262,14 +262,14 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
 
 
 def _seed(paths, values):
-    """Return the seed that notebooks will have; 0 where none has one."""
+    """Return the seed that the notebooks will have; 0 if none has one."""
     from srnb.runner import chain
 
     return next((cell["seed"] for cell in chain.effective(paths, values).values() if "seed" in cell), 0)
 
 
 def _require_same(run, preset, overrides, backend):
-    """Raise ValueError unless what was asked for beside --resume is what the run was begun with."""
+    """Raise ValueError unless the options beside --resume agree with those with which the run was begun."""
     from srnb.runner import chain, presets
 
     record, paths = run.read(), list(chain.notebooks(run))
@@ -408,7 +408,7 @@ def lab(give_back, backend, arguments):
 
 @contextmanager
 def _failing(run):
-    """Turn the failure of a run into one line, what to do next, and an exit code: 1, or 130 after Ctrl-C."""
+    """Turn the failure of a run into one line, the next step, and an exit code: 1, or 130 after Ctrl-C."""
     from srnb.runner import kernel
 
     try:
@@ -421,7 +421,7 @@ def _failing(run):
 
 
 def _conclude(run):
-    """Print the table of a run and where its report is."""
+    """Print the table of a run and the path of its report."""
     from srnb.reports import overview, report
 
     overview.write(run.folder.parent)

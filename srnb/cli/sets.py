@@ -1,4 +1,4 @@
-"""Sets of photographs: list, fetch, check, add; what is cached of them."""
+"""Sets of photographs: list, fetch, check, add; the cache."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def data():
 @data.command("list")
 @plainly
 def list_sets():
-    """Show all known sets: how many photographs to train and test on, where they are, who may use them."""
+    """Show all known sets: numbers of photographs to train and test on, folder, licence."""
     from srnb.data import datasets
 
     for name, (count, place, licence) in datasets.overview().items():
@@ -28,7 +28,7 @@ def list_sets():
 @click.option("--scale", "scales", type=int, multiple=True, help="Fetch published LR for this scale too (DIV2K).")
 @plainly
 def fetch(name, scales):
-    """Download a set into data/NAME; a download that broke off is resumed."""
+    """Download a set into data/NAME; an interrupted download is resumed."""
     from srnb.data import datasets
 
     shown = {}
@@ -60,7 +60,7 @@ def check(name):
 @click.argument("folder")
 @plainly
 def add(name, folder):
-    """Let NAME stand for the photographs in FOLDER from now on."""
+    """Register the photographs in FOLDER under NAME."""
     from srnb.data import datasets
 
     datasets.add(name, folder)
@@ -71,7 +71,7 @@ def add(name, folder):
 @results_option
 @plainly
 def cache(results):
-    """Show what is cached and how large it is: decoded photographs with the runs that use them, feature networks."""
+    """Show what is cached and its size: decoded photographs with the runs that use them, feature networks."""
     from srnb import files
     from srnb.data import shards
 
@@ -127,7 +127,7 @@ def clean(days, finished, yes, results):
 
 
 def _used(results, *, unfinished=False):
-    """Return {index of shards: names of the runs that use it}; unfinished: only of runs that are not done."""
+    """Return {index of shards: names of the runs that use it}; unfinished: whether only unfinished runs count."""
     from srnb import runs
 
     used, damaged = {}, runs.damaged(results)
