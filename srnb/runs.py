@@ -78,6 +78,9 @@ class Run:
     def read(self):
         """Return run.json as a dict, {} if there is none yet. Raises ValueError if it is damaged or foreign."""
         path = self.folder / "run.json"
+        for own in (path, self.folder / "DONE"):
+            if own.is_dir():
+                raise ValueError(f"{own.name} must be a file. Received: a folder, {own}")
         try:
             record = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:

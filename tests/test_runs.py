@@ -77,6 +77,16 @@ def test_a_foreign_record_is_refused_and_named(run, text):
     assert runs.find(run.folder.parent) == [] and list(runs.damaged(run.folder.parent)) == ["first"]
 
 
+@pytest.mark.parametrize("name", ["run.json", "DONE"])
+def test_a_folder_in_the_place_of_a_file_is_named(run, name):
+    if name == "DONE":
+        run.update(seed=1)
+    (run.folder / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"{name} must be a file. Received: a folder, .*first/{name}"):
+        run.read()
+    assert runs.find(run.folder.parent) == [] and list(runs.damaged(run.folder.parent)) == ["first"]
+
+
 @pytest.mark.parametrize("line", [b"no json", b"\xff", b"[1]", b'{"step": "x"}'])
 def test_a_foreign_line_of_a_log_is_named(run, line):
     run.log({"stage": "gan", "step": 1})
