@@ -100,7 +100,11 @@ def read(spec):
         if path.suffix in (".yaml", ".yml", ".json"):
             if not path.is_file():
                 raise FileNotFoundError(f"a spec file must exist. Received: {path}")
-            spec = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+            try:
+                spec = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                found = " ".join(str(error).split())
+                raise ValueError(f"a spec file must be YAML or JSON. Received: {path}: {found}") from None
         elif str(spec).replace("-", "_") in zoo.SPECS:
             spec = zoo.SPECS[str(spec).replace("-", "_")]
         else:

@@ -196,6 +196,13 @@ def test_what_is_no_spec():
         models.build("missing.yaml")
 
 
+@pytest.mark.parametrize("content", [b"body: [k3n4s1", b"\xff\xfe\0", b"a: b: c", b"\t- body"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    (tmp_path / "damaged.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^a spec file must be YAML or JSON\. Received: .*damaged\.yaml: .+$"):
+        models.build(tmp_path / "damaged.yaml")
+
+
 def test_a_gan_is_made_of_its_parts_without_copies(tmp_path):
     generator = models.build(SMALL)
     discriminator = models.build("srgan_discriminator", width=2, grid=1)
