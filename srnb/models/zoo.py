@@ -309,18 +309,27 @@ SPECS["asrgan_discriminator"] = {
 }
 
 # The network that ships: residual blocks of EDSR (Lim et al. 2017, figure 2) on LR pixels, one pixel shuffle at the
-# end, and MSRResNet's bilinear skip.
+# end, and MSRResNet's bilinear skip. What the ablations add stands where SRResNet has it.
 SPECS["compact"] = {
     "name": "compact",
     "paper": "ours, of the blocks of Lim et al. 2017, figure 2",
     "scale": 4,
     "width": 48,
     "blocks": 8,
-    "where": {"residual": {"add": "k3n{width}s1 relu k3n{width}s1"}},
+    "normalization": "none",
+    "residual_scale": 1.0,
+    "attention": "none",
+    "where": {
+        "residual": {
+            "add": "k3n{width}s1 {normalization} relu k3n{width}s1 {normalization}",
+            "scale": "{residual_scale}",
+        }
+    },
     "body": {
         "add": [
             "k3n{width}s1",
-            {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1"]},
+            {"add": [{"repeat": "residual", "times": "{blocks}"}, "k3n{width}s1 {normalization}"]},
+            "{attention}",
             "k3n{channels*scale*scale}s1(msra=0.01) shuffle{scale}",
         ],
         "skip": "bilinear",
