@@ -62,6 +62,15 @@ PUBLISHED = (
         },
     ),
     (
+        "Liang et al. 2021 (SwinIR), arXiv 2108.10257, table 3",
+        "Y; border 4; 11x11 SSIM; LR by MATLAB",
+        {"psnr_y": True, "ssim_y": True},
+        {
+            "CARN": _five((32.13, 0.8937), (28.60, 0.7806), (27.58, 0.7349), (26.07, 0.7837), (30.47, 0.9084)),
+            "SwinIR light": _five((32.44, 0.8976), (28.77, 0.7858), (27.69, 0.7406), (26.47, 0.7980), (30.92, 0.9151)),
+        },
+    ),
+    (
         "Ledig et al. 2017 (SRGAN), arXiv 1609.04802v5, table 2",
         "Y; border 4; SSIM of daala, a Gaussian as wide as the picture is high: not that of the others",
         {"psnr_y": True, "ssim_y": False},
@@ -104,15 +113,70 @@ PUBLISHED = (
 )
 
 
-# Bicubic at other scales: no network's values there have a source that was read.
-BICUBIC = (
-    "Tai et al. 2017 (DRRN)",
-    "Y; border of the scale; 11x11 SSIM; LR by MATLAB",
-    {
-        2: _five((33.66, 0.9299), (30.24, 0.8688), (29.56, 0.8431), (26.88, 0.8403)),
-        3: _five((30.39, 0.8682), (27.55, 0.7742), (27.21, 0.7385), (24.46, 0.7349)),
-    },
-)
+# The same at scales 2 and 3. SwinIR's paper says nothing of its protocol: at scale 4 its RCAN is that of RCAN's own
+# table, as VDSR and EDSR of AdderSR's table are those of theirs.
+Y = "Y; border of the scale; 11x11 SSIM; LR by MATLAB"
+BOTH = {"psnr_y": True, "ssim_y": True}
+OTHER_SCALES = {
+    2: (
+        (
+            *("Tai et al. 2017 (DRRN)", Y, BOTH),
+            {"bicubic": _five((33.66, 0.9299), (30.24, 0.8688), (29.56, 0.8431), (26.88, 0.8403))},
+        ),
+        (
+            *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
+            {
+                "VDSR": _five((37.53, 0.9587), (33.03, 0.9124), (31.90, 0.8960), (30.76, 0.9140)),
+                "EDSR": _five((38.11, 0.9601), (33.92, 0.9195), (32.32, 0.9013), (32.93, 0.9351)),
+            },
+        ),
+        (
+            *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
+            {
+                "RCAN": _five((38.27, 0.9614), (34.12, 0.9216), (32.41, 0.9027), (33.34, 0.9384), (39.44, 0.9786)),
+                "SwinIR, DIV2K": _five(
+                    *((38.35, 0.9620), (34.14, 0.9227), (32.44, 0.9030), (33.40, 0.9393), (39.60, 0.9792))
+                ),
+                "SwinIR, DF2K": _five(
+                    *((38.42, 0.9623), (34.46, 0.9250), (32.53, 0.9041), (33.81, 0.9427), (39.92, 0.9797))
+                ),
+                "CARN": _five((37.76, 0.9590), (33.52, 0.9166), (32.09, 0.8978), (31.92, 0.9256), (38.36, 0.9765)),
+                "SwinIR light": _five(
+                    *((38.14, 0.9611), (33.86, 0.9206), (32.31, 0.9012), (32.76, 0.9340), (39.12, 0.9783))
+                ),
+            },
+        ),
+    ),
+    3: (
+        (
+            *("Tai et al. 2017 (DRRN)", Y, BOTH),
+            {"bicubic": _five((30.39, 0.8682), (27.55, 0.7742), (27.21, 0.7385), (24.46, 0.7349))},
+        ),
+        (
+            *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
+            {
+                "VDSR": _five((33.66, 0.9213), (29.77, 0.8314), (28.82, 0.7976), (27.14, 0.8279)),
+                "EDSR": _five((34.65, 0.9282), (30.52, 0.8462), (29.25, 0.8093), (28.80, 0.8653)),
+            },
+        ),
+        (
+            *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
+            {
+                "RCAN": _five((34.74, 0.9299), (30.65, 0.8482), (29.32, 0.8111), (29.09, 0.8702), (34.44, 0.9499)),
+                "SwinIR, DIV2K": _five(
+                    *((34.89, 0.9312), (30.77, 0.8503), (29.37, 0.8124), (29.29, 0.8744), (34.74, 0.9518))
+                ),
+                "SwinIR, DF2K": _five(
+                    *((34.97, 0.9318), (30.93, 0.8534), (29.46, 0.8145), (29.75, 0.8826), (35.12, 0.9537))
+                ),
+                "CARN": _five((34.29, 0.9255), (30.29, 0.8407), (29.06, 0.8034), (28.06, 0.8493), (33.50, 0.9440)),
+                "SwinIR light": _five(
+                    *((34.62, 0.9289), (30.54, 0.8463), (29.20, 0.8082), (28.66, 0.8624), (33.98, 0.9478))
+                ),
+            },
+        ),
+    ),
+}
 
 
 # What published networks cost: their spec in the zoo, and at scales 2, 3, 4 its parameters in thousands and its
@@ -126,12 +190,18 @@ NETWORKS = {
     "RRDB": ("rrdb", (16661.059, 3887.8), (16661.059, 1766.5), (16697.987, 1032.6)),
 }
 SAME = {"SRGAN": "SRResNet", "ESRGAN": "RRDB"}  # generators of these names are those networks
+# Networks that the zoo lacks, as table 3 of SwinIR's paper has them, in the same units and order. Of SwinIR itself it
+# has the parameters alone, 11.8 million, and says so of no scale.
+STATED = {
+    "CARN": ((1592, 222.8), (1592, 118.8), (1592, 90.9)),
+    "SwinIR light": ((878, 195.6), (886, 87.2), (897, 49.6)),
+}
 
 
 def _cost(model, scale):
-    """Return parameters and multiply-adds of a published model from NETWORKS, NaN if they are not known."""
+    """Return parameters and multiply-adds of a published model, NaN if unknown."""
     name = model.partition(",")[0]
-    network = NETWORKS.get(SAME.get(name, name))
+    network = NETWORKS.get(SAME.get(name, name), ("", *STATED[name]) if name in STATED else ())
     return network[scale - 1] if network and 2 <= scale <= 4 else (math.nan, math.nan)
 
 
@@ -140,11 +210,9 @@ def published_values(*, datasets=None, scale=4):
 
     `comparable` is False if the protocol is unknown or differs from that of our column of the same name: such a value
     may be shown but not ranked. The costs are `parameters` and `multiply_adds` in the units of `metrics.METRICS`, known
-    for the models in NETWORKS. datasets: the sets to return, by default all. At scales 2 and 3 there is only bicubic.
+    for the models in NETWORKS and STATED. datasets: the sets to return, by default all.
     """
-    entries = PUBLISHED if scale == 4 else ()
-    if scale in BICUBIC[2]:
-        entries = ((*BICUBIC[:2], {"psnr_y": True, "ssim_y": True}, {"bicubic": BICUBIC[2][scale]}),)
+    entries = PUBLISHED if scale == 4 else OTHER_SCALES.get(scale, ())
     rows = [
         (dataset, metric, model, value, comparable, protocol, source, *_cost(model, scale))
         for source, protocol, metrics, results in entries
