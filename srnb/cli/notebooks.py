@@ -151,6 +151,7 @@ def run(
 
 @main.command()
 @click.argument("name", metavar="GRID")
+@click.argument("names", metavar="[NOTEBOOK]...", nargs=-1)
 @preset_option
 @parameter_option
 @click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
@@ -170,9 +171,25 @@ def run(
 @folder_option
 @plainly
 def grid(
-    name, preset, overrides, prefix, base, seeds, backend, workers, timeout, cluster, extra, dry_run, results, folder
+    name,
+    names,
+    preset,
+    overrides,
+    prefix,
+    base,
+    seeds,
+    backend,
+    workers,
+    timeout,
+    cluster,
+    extra,
+    dry_run,
+    results,
+    folder,
 ):
-    """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first notebook on.
+    """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first NOTEBOOK on.
+
+    Without NOTEBOOK, numbers as in `srnb run 01 02`, each runs all but those that compare.
 
     The same command again skips what is done and goes on with the rest: queue it overnight, look in the morning, call
     it again. The file maps names to parameters; those in `common` hold for all of them, and `seeds` says with how many
@@ -186,6 +203,7 @@ def grid(
 
     \b
     srnb grid sample --workers 2
+    srnb grid losses 01 02 04 --preset ablation --base ablation    without the GAN stage
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
     srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu -o gres=gpu:1 -o time=24:00:00
     """
@@ -193,7 +211,11 @@ def grid(
     from srnb.runner import grid as grids
 
     _require_cluster(cluster, extra, dry_run)
-    paths = [path for path in presets.steps(folder=folder) if "runs" not in presets.parameters(path)]
+    paths = presets.steps(names, folder=folder)
+    comparing = [path for path in paths if "runs" in presets.parameters(path)]
+    if names and comparing:
+        raise ValueError(f"a grid's notebooks must not compare: that is left to --base. Received: {comparing[0].stem}")
+    paths = [path for path in paths if path not in comparing]
     values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
     variations, own = presets.read_grid(name, folder=folder)
     planned = {

@@ -54,6 +54,8 @@ REFUSED = {
     "resident": (["run", "-p", "resident", "true"], "`lr_copies` 1 or more"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
+    "grid that compares": (["grid", "losses", "02", "05"], "notebooks must not compare: that is left to --base"),
+    "grid not to run": (["grid", "losses", "02", "-p", "gan_steps", "9"], "gan_steps is a parameter of notebooks that"),
     "seeds": (["run", "01", "02", "--seeds", "3"], "--seeds must come with a notebook that compares runs"),
     "seeds and resume": (["run", "--resume", "nothing", "--seeds", "3"], "--resume must stand without"),
     "warm start": (

@@ -46,6 +46,13 @@ def requires_whole(slow, fast):
     assert slow.is_done and fast.is_done
 
 
+def test_a_grid_runs_the_notebooks_it_is_told(place):
+    toy.write(place / "notebooks", "03_after", "run_folder = ''", "print('after')")
+    toy.srnb(place, "grid", "rates", "01", "-p", "steps", "2")
+    runs = [toy.run_of(place, f"rates-{name}") for name in ("slow", "fast")]
+    assert all(run.is_done and list(run.read()["notebooks"]) == ["01_train"] for run in runs)
+
+
 @pytest.mark.slow
 def test_a_killed_worker_loses_and_doubles_nothing(place, sweep):
     process, (slow, fast) = sweep
