@@ -41,8 +41,8 @@ WITHIN = {
         "symptoms",
     ],
     "evaluation": [
-        *("blind", "costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps", "metrics"),
-        *("crops", "published"),
+        *("archive", "blind", "costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps"),
+        *("metrics", "crops", "published"),
     ],
     "reports": [
         *("blind", "overview", "report", "appendix", "article", "controls", "panel", "charts", "embedded", "web"),

@@ -8,6 +8,7 @@ tables       measured scenes: a tidy table, its means, the planes of perception 
 comparison   which model is better, worse, or not distinguishable
 certainty    intervals over photographs and seeds, corrected for many questions
 ablation     a run and its variants: what they changed, what they measured
+archive      ablations that are kept in git, as small tables
 maps         where a picture differs from another, and at which frequencies
 blind        results in pairs, without names, for people to choose from
 crops        the details worth a look
@@ -17,7 +18,7 @@ Nothing in here imports a framework before a network is used.
 """
 
 from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants
-from srnb.evaluation.comparison import agreement, findings, gains, intervals, verdicts
+from srnb.evaluation.comparison import agreement, findings, gains, intervals, sentences, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import checked, marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
@@ -62,6 +63,7 @@ __all__ = [
     "plane",
     "published_values",
     "replicas",
+    "sentences",
     "spread",
     "stages",
     "summary",

@@ -118,6 +118,38 @@ def _finding(metric, differences):
     return f"{entry.name} {text} {entry.unit}".strip() + f" (better on {better})"
 
 
+def sentences(differences):
+    """Return what `intervals` concludes in words: how much stands behind it, then a line for each model.
+
+    `differences` are rows of one dataset. The verdicts come from the best to the worst, each with its metrics, and
+    these with the mean difference and its interval.
+    """
+    if differences.empty:
+        return []
+    counted = {name: int(differences[name].max()) for name in ("images", "seeds")}
+    words = {"images": "photograph", "seeds": "seed"}
+    found = [f"{count} {words[name]}{'s' if count != 1 else ''}" for name, count in counted.items()]
+    lines = [f"{', '.join(found)}; {len(differences)} differences were tested, and Holm's correction counts them all"]
+    for model, own in differences.groupby("model", sort=False):
+        parts = []
+        for verdict in ("better", "worse", "unclear", FEW, "equal"):
+            rows = own[own["verdict"] == verdict].to_dict("records")
+            if rows:
+                parts.append(f"{verdict} in " + ", ".join(map(_stated, rows)) if verdict != FEW else f"{FEW} to tell")
+        lines.append(f"{model}: {'; '.join(parts)}")
+    return lines
+
+
+def _stated(row):
+    """Return a row of `intervals` in words: metric, mean difference and interval."""
+    entry = METRICS[row["metric"]]
+    digits = 3 if entry.unit == "dB" else 4
+    mean, low, high = (f"{row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+    if row["verdict"] == "equal":
+        return entry.name
+    return f"{entry.name} ({mean}{f' {entry.unit}'.rstrip()}, {low} to {high})"
+
+
 def verdicts(differences):
     """Return the frame of `intervals` as text: a row per model, a column per metric.
 
