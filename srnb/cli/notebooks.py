@@ -189,7 +189,8 @@ def grid(
 ):
     """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first NOTEBOOK on.
 
-    Without NOTEBOOK, numbers as in `srnb run 01 02`, each runs all but those that compare.
+    Without NOTEBOOK, numbers as in `srnb run 01 02`, each runs all but those that compare. Without notebook 1, the
+    photographs are those of --base.
 
     The same command again skips what is done and goes on with the rest: queue it overnight, look in the morning, call
     it again. The file maps names to parameters; those in `common` hold for all of them, and `seeds` says with how many
@@ -203,7 +204,7 @@ def grid(
 
     \b
     srnb grid sample --workers 2
-    srnb grid losses 01 02 04 --preset ablation --base ablation    without the GAN stage
+    srnb grid losses 02 04 --preset ablation --base ablation       the data of `ablation`, no GAN stage
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
     srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu -o gres=gpu:1 -o time=24:00:00
     """
@@ -226,8 +227,8 @@ def grid(
         base = chain.find(base, results=results)
         if base.folder.parent.resolve() != results.resolve():  # notebook 5 looks beside it
             raise ValueError(f"--base must be a run in --results, {results}. Received: {base.folder}")
-        base = base.name
-    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base}
+    data = base.require("data", notebook=1) if base and not paths[0].stem.startswith("01") else None
+    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base and base.name, "data": data}
     prefix = prefix or Path(name).stem
     chain.require_name(prefix)
     if dry_run:
@@ -319,6 +320,48 @@ def report(name, markdown, trial, results):
         click.echo(report.markdown(run))
     else:
         click.echo(report.render(run, trial=page.trial(run, shipped=True) if trial else ""))
+
+
+@main.command()
+@click.argument("name", metavar="GRID")
+@click.option("--base", required=True, metavar="RUN", help="Run that the grid was begun for, by its --base.")
+@click.option(
+    "--metrics", default="psnr_y,ssim_y,lpips_alex", show_default=True, metavar="A,B", help="What notebook 4 measured."
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=files.RESULTS / "published",
+    help="Folder of what is published.  [default: results/published of the checkout]",
+)
+@results_option
+@plainly
+def publish(name, base, metrics, out, results):
+    """Keep what `srnb grid GRID --base RUN` made, with all its seeds, as small tables: DIR/GRID and DIR/README.md.
+
+    They hold no pictures and no paths, fit into git, and are what notebook 5 shows beside the runs that are here. Runs
+    that notebook 4 has not measured are measured now, on their held-out photographs.
+    """
+    from srnb.evaluation import archive
+    from srnb.runner import chain
+    from srnb.runs import find
+
+    run = chain.find(base, results=results)
+    others = [
+        each
+        for each in find(run.folder.parent)
+        if each.read().get("base") == run.name and each.name.startswith(f"{name}-") and each.name != run.name
+    ]
+    if not others:
+        raise ValueError(f"GRID must have runs {name}-… whose --base was {run.name}. Received: none in {results}")
+    asked = [metric.strip() for metric in metrics.split(",")]
+    for each in others:
+        if each.is_done and not (each.folder / "metrics.csv").is_file():
+            click.echo(f"measuring {each.name}")
+            archive.measure(each, metrics=asked)
+    click.echo(archive.write(out / name, run, others, metrics=asked))
+    files.write_text(out / "README.md", archive.page(out))
 
 
 @main.command()

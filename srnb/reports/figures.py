@@ -348,10 +348,10 @@ def spectra(curves, *, reference="HR", limit=None):
 
 
 @themed
-def intervals(differences, gains, *, title=""):
+def intervals(differences, gains, *, title="", dot="photographs"):
     """Draw for each metric the interval of every model's mean difference, where there are enough photographs for one.
 
-    A small dot stands for each photograph and seed.
+    A small dot stands for each row of `gains`: a photograph and seed, or what else `dot` says that it is.
 
     `differences` and `gains` are the frames of `evaluation.intervals` and `evaluation.gains` of one dataset.
     """
@@ -376,7 +376,7 @@ def intervals(differences, gains, *, title=""):
     axes[0, 0].invert_yaxis()
     counts = ", ".join(f"{count} {verdict}" for verdict, count in differences["verdict"].value_counts().items())
     return figure.described(
-        f"{title or 'Mean differences'}: bars are intervals of the mean difference, small dots single photographs; "
+        f"{title or 'Mean differences'}: bars are intervals of the mean difference, small dots single {dot}; "
         "what holds zero is unclear.",
         f"Intervals of {', '.join(models)} in {', '.join(METRICS[metric].name for metric in metrics)}: {counts}.",
     )

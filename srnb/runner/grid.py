@@ -63,10 +63,11 @@ def begin_variations(run):
     return begin(planned, results=run.folder.parent, prefix=run.name, base=run.name, **fixed)
 
 
-def begin(planned, *, results, prefix, backend, preset, base=None):
+def begin(planned, *, results, prefix, backend, preset, base=None, data=None):
     """Return the runs <prefix>-<variation> of `planned` (variation -> notebooks, values), beginning the missing ones.
 
-    base: name of the run of which they are variants. Raises ValueError if an existing one has other parameters.
+    base: name of the run of which they are variants. data: what notebook 1 recorded there, for variants without
+    notebook 1. Raises ValueError if an existing run has other parameters.
     """
     begun = []
     for variation, (paths, values) in planned.items():
@@ -75,7 +76,7 @@ def begin(planned, *, results, prefix, backend, preset, base=None):
         if run.read():
             chain.require_same(run, chain.effective(paths, values))
         else:
-            fixed = {"backend": backend, "preset": preset, "variation": variation, "base": base}
+            fixed = {"backend": backend, "preset": preset, "variation": variation, "base": base, "data": data}
             chain.begin(run.folder, paths, values=values, **fixed)
         begun.append(run)
     return begun

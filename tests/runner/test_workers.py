@@ -46,11 +46,13 @@ def requires_whole(slow, fast):
     assert slow.is_done and fast.is_done
 
 
-def test_a_grid_runs_the_notebooks_it_is_told(place):
+def test_a_grid_runs_the_notebooks_it_is_told_on_the_data_of_its_base(place):
     toy.write(place / "notebooks", "03_after", "run_folder = ''", "print('after')")
-    toy.srnb(place, "grid", "rates", "01", "-p", "steps", "2")
+    toy.run_of(place, "base").update(data={"train": ["a.png"]})
+    toy.srnb(place, "grid", "rates", "03", "--base", "base")
     runs = [toy.run_of(place, f"rates-{name}") for name in ("slow", "fast")]
-    assert all(run.is_done and list(run.read()["notebooks"]) == ["01_train"] for run in runs)
+    assert all(run.is_done and list(run.read()["notebooks"]) == ["03_after"] for run in runs)
+    assert all(run.read()["data"] == {"train": ["a.png"]} for run in runs)
 
 
 @pytest.mark.slow
