@@ -1,4 +1,4 @@
-"""Executed notebooks as they stand behind a report: folded, without what only its author needs."""
+"""Executed notebooks as the appendix of a report: folded, without what only their author needs."""
 
 import base64
 import html
@@ -21,9 +21,9 @@ EMPTY = re.compile(r"<tbody>\s*</tbody>")
 def cells(copy, stem, *, templates, above=None):
     """Return an executed notebook as HTML, and its headings for the table of contents as (id, title, level).
 
-    An id is made of the stem and the heading's words, so that links outlive the run. Of progress the last line stays,
-    tables without rows are dropped. Pictures have the alternative text and the caption that their figure gave them;
-    those of the article, `above`, caption and alternative text -> number, are named in their place.
+    An id is made of the stem and the words of the heading, so that links outlive the run. Of progress the last line is
+    kept, and tables without rows are dropped. Pictures keep the caption and the alternative text of their figure.
+    above: (caption, alternative text) -> number, for the figures of the article; these are referred to, not repeated.
     """
     notebook = nbformat.read(copy, 4)
     notebook.metadata.pop("widgets", None)
@@ -66,7 +66,7 @@ def cells(copy, stem, *, templates, above=None):
 
 
 def _joined(outputs):
-    """Return outputs in which streams of one name that follow each other are one."""
+    """Return outputs with consecutive streams of the same name joined."""
     joined = []
     for output in outputs:
         before = joined[-1] if joined else None
@@ -78,7 +78,7 @@ def _joined(outputs):
 
 
 def _static(output):
-    """Return an output without what is dead in a page, None where nothing stays."""
+    """Return an output without what needs a kernel, None if nothing is left."""
     if output.output_type == "stream":
         lines, kept = output.text.split("\n"), []
         for line in lines:
@@ -112,7 +112,7 @@ def _embed_pictures(output, section, above):
 
 
 def without_formulas(source, formulas):
-    """Return Markdown with a placeholder for each formula, whose MathML goes to `formulas`; code is left alone."""
+    """Return Markdown with a placeholder for each formula and append its MathML to `formulas`; code is left alone."""
 
     def replaced(match):
         formulas.append(convert(match[1] or match[2], display="block" if match[1] else "inline"))

@@ -1,4 +1,4 @@
-"""What a report says of a run, in words and small tables: all of it computed from the run's files."""
+"""The text and small tables of a report, all computed from the run's files."""
 
 import ast
 import math
@@ -34,7 +34,7 @@ GLOSSARY = {
 
 
 def title(run, record):
-    """Return what was trained, on what, and when."""
+    """Return the title of a report: what was trained, on what, and when."""
     data, made = record.get("data") or {}, (record.get("generator") or {}).get("name")
     stage = next((stage for stage in STAGES if (run.folder / "weights" / f"{stage}.weights.h5").is_file()), None)
     scale = f" ×{data['scale']}" if data.get("scale") else ""
@@ -51,9 +51,9 @@ def title(run, record):
 
 
 def states(run, record):
-    """Return sentences that must come before all others: that a run failed, is not finished or measured nothing.
+    """Return the notices that must come first: that a run failed, is not finished, or has measured nothing.
 
-    Each is a dict of head, text and source, the last two may be empty.
+    Each is a dict of head, text and source; the last two may be empty.
     """
     found, status = [], record.get("status") or "unfinished"
     steps = record.get("notebooks") or {}
@@ -78,7 +78,7 @@ def states(run, record):
 
 
 def not_numbers(run):
-    """Return sentences, as of `states`, on what in metrics.csv is no number; trainings stop at the first such loss."""
+    """Return notices, as of `states`, of values in metrics.csv that are not finite."""
     if not (run.folder / "metrics.csv").is_file():
         return []
     table = run.metrics()
@@ -92,7 +92,7 @@ def not_numbers(run):
 
 
 def held_out(run):
-    """Return the rows of metrics.csv on the run's own held-out photographs, None if it has measured nothing."""
+    """Return the rows of metrics.csv on the run's own held-out photographs, None if there are none."""
     if not (run.folder / "metrics.csv").is_file():
         return None
     table = run.metrics()
@@ -100,18 +100,18 @@ def held_out(run):
 
 
 def final(table):
-    """Return the model that a run is about: its GAN, or else the pretrained generator, or the last of the table."""
+    """Return the model that a report is about: the GAN, else the pretrained generator, else the last of the table."""
     models = list(table["model"].unique())
     return next((name for name in ("gan", "pretrained") if name in models), models[-1])
 
 
 def differences(table):
-    """Return `evaluation.intervals` of trained networks, those between two of them left out, against bicubic."""
+    """Return `evaluation.intervals` of the trained networks, without interpolated ones, against bicubic."""
     return evaluation.intervals(table[~table["model"].str.endswith("% gan")])
 
 
 def sentences(table, differences):
-    """Return two sentences: what the run's last network measures against bicubic, and how sure that is."""
+    """Return two sentences: the result of the run's last network against bicubic, and how certain it is."""
     name = final(table)
     own = differences[(differences["model"] == name) & differences["metric"].isin(FIRST[:2])].set_index("metric")
     own = own.loc[[metric for metric in FIRST[:2] if metric in own.index]]
@@ -142,7 +142,7 @@ LABELS = {"gan": "The GAN", "pretrained": "The pretrained generator"}
 
 
 def first_table(table, differences):
-    """Return headings and rows of the first screen: three metrics, each with its difference from bicubic."""
+    """Return headings and rows of the first table: three metrics, each with its difference from bicubic."""
     shown = [metric for metric in FIRST if metric in set(table["metric"])]
     shown = shown or [metric for metric in table["metric"].unique() if metric in metrics.METRICS][:3]
     means = evaluation.summary(table, by=("model",))
@@ -151,7 +151,7 @@ def first_table(table, differences):
 
 
 def _rows(means, shown, differences):
-    """Return a row for each model: name, and for each metric its mean, the difference, its interval and verdict."""
+    """Return a row per model: its name, and for each metric the mean, the difference, its interval and verdict."""
     differences, rows = differences.set_index(["model", "metric"]), []
     for model in means.index:
         cells = []
@@ -168,7 +168,7 @@ def _rows(means, shown, differences):
 
 
 def limits(record, table, differences, log):
-    """Return what the run does not show, a sentence each."""
+    """Return the limits of the run's evidence, a sentence each."""
     found = []
     if differences is not None:
         name = final(table)
@@ -201,9 +201,9 @@ def limits(record, table, differences, log):
 
 
 def ablations(run):
-    """Return headings and rows of the run and its variants, differences from itself; None where none is finished.
+    """Return headings and rows of the run and its variants, with differences from the run; None if none is finished.
 
-    The seeds of a variant are one row.
+    All seeds of a variant share one row.
     """
     compared, left_out = evaluation.variants(run)
     if len(compared) < 2:
@@ -228,9 +228,9 @@ def ablations(run):
 
 
 def settings(run, record):
-    """Return name -> (value, default) of what was asked for and differs from the notebooks' defaults.
+    """Return {name: (value, default)} of the requested parameters that differ from the notebooks' defaults.
 
-    The defaults are those of the run's own copies; what is in none of them has the default None.
+    The defaults are those of the run's own copies of the notebooks, None for a parameter that none of them has.
     """
     defaults = {}
     for stem in record.get("notebooks") or {}:
@@ -250,7 +250,7 @@ def settings(run, record):
 
 
 def command(run, record):
-    """Return the command that makes the run again, None for one that no runner made."""
+    """Return the command that repeats the run, None if it was not made by `srnb run`."""
     if not record.get("values"):
         return None
     preset, known = record.get("preset"), {}
@@ -269,7 +269,7 @@ def command(run, record):
 
 
 def facts(record):
-    """Return the line under the title."""
+    """Return the facts below the title, each as text: preset, backend, device, date, duration, commit."""
     git, found = record.get("git") or {}, []
     if record.get("preset"):
         found.append(f"preset {record['preset']}")
@@ -282,7 +282,7 @@ def facts(record):
 
 
 def heading(metric):
-    """Return name, unit and arrow of a metric for the head of a table."""
+    """Return name, unit and arrow of a metric as the heading of a column."""
     if metric not in metrics.METRICS:
         return {"metric": metric, "name": metric.replace("_", " "), "unit": "", "arrow": ""}
     entry = metrics.METRICS[metric]
@@ -291,7 +291,7 @@ def heading(metric):
 
 
 def number(value, metric):
-    """Return a mean as text: decibels with two digits, what lies below one with three."""
+    """Return a mean as text, with two decimals for dB and three for values below one."""
     if pd.isna(value):
         return "–"
     return f"{value:.2f}" if abs(value) >= 10 or _unit(metric) == "dB" else f"{value:.3f}"
@@ -305,13 +305,13 @@ def signed(value, metric, *, unit=True):
 
 
 def dataset(name):
-    """Return the name of a set as readers know it: of a folder's path the last part."""
+    """Return the name of a set for readers: the last part of a folder's path."""
     path, comma, rest = name.partition(",")
     return _place(path) + comma + rest
 
 
 def _defaults(copy):
-    """Return name -> default of a notebook's cell of parameters."""
+    """Return {name: default} of a notebook's parameters cell."""
     found = {}
     for cell in nbformat.read(copy, 4).cells:
         if "parameters" in cell.metadata.get("tags", []):

@@ -1,4 +1,4 @@
-"""The blind two-choice test of `evaluation.blind` as people see it: a page of one file, a control in JupyterLab."""
+"""The blind test of `evaluation.blind` as its participants see it: a page in one file, a control in JupyterLab."""
 
 import html
 import io
@@ -19,7 +19,7 @@ ZOOM = 2  # CSS pixels for each pixel of a picture
 
 
 def page(run, test):
-    """Write blind/index.html in the run's folder, which names no model and gives answers as a file; return its path."""
+    """Write blind/index.html in the run's folder, which names no model and saves answers as a file; return its path."""
     pairs = blind.pictures(test, run)
     shown = [[_address(picture) for picture in pair] for pair in pairs]
     text = report.template("blind.html.j2").render(
@@ -35,7 +35,7 @@ def page(run, test):
 
 
 def show(run, test):
-    """Display the test as a control; where nobody watches, its first pair and what was answered so far."""
+    """Display the test as a control; in a batch, its first pair and the result so far."""
     pairs = blind.pictures(test, run)
     row = still.row(dict(zip(blind.SIDES, pairs[0], strict=True)), width=ZOOM * len(pairs[0][0]))
     found = html.escape(f"{len(pairs)} pairs, the first of them. {blind.QUESTION} So far: {blind.finding(run)}.")
@@ -43,7 +43,7 @@ def show(run, test):
 
 
 def control(run, test):
-    """Return a widget that shows pair after pair, stores the sitting behind the last, and says the result."""
+    """Return a widget that shows pair after pair, then stores the sitting and shows the result."""
     pairs, sides = blind.pictures(test, run), []
     width = f"{ZOOM * len(pairs[0][0])}px"
     views = [ipywidgets.Image(format="png", layout={"width": width}) for _ in blind.SIDES]
@@ -84,7 +84,7 @@ def _png(picture):
 
 
 def _address(picture):
-    """Return a picture as an address that holds it, without loss: what is judged is not what WebP made of it."""
+    """Return a picture as a data address, lossless so that compression is not judged."""
     file = io.BytesIO()
     _picture(picture).save(file, "WEBP", lossless=True)
     return embedded.address(file.getvalue(), "image/webp")

@@ -1,4 +1,4 @@
-"""The card of a network that ships, made from a finished run: nothing in it is typed but one sentence."""
+"""The card of a network that ships, made from a finished run: only one sentence of it is written by hand."""
 
 import csv
 import json
@@ -31,13 +31,13 @@ TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
     """Write srnb/weights/<name> from a run that notebook 4 has measured, and return the card as a dict.
 
-    stage: "pretrained" or "gan", the generator that ships.
+    stage: "pretrained" or "gan", the generator to ship.
     summary: one sentence on what the network is for.
-    blend: share of the GAN in the network that ships, the rest being the run's pretrained generator (ESRGAN's network
-        interpolation); notebook 4 must have measured it, as "80% gan".
-    start: the shipped network that its training began from.
-    sources: a table (TSV) with the columns file, source_repo, source_path and licence_as_stated, in which every
-        photograph of the training must stand.
+    blend: share of the GAN, in (0, 1], the rest being the run's pretrained generator (ESRGAN's network interpolation);
+        notebook 4 must have measured it, as "80% gan".
+    start: the shipped network from which its training started.
+    sources: a table (TSV) with the columns file, source_repo, source_path and licence_as_stated, which must list every
+        photograph of the training.
     Raises ValueError if the run has measured nothing, or was trained on a photograph without source or licence.
     """
     if stage not in STAGES:
@@ -88,9 +88,9 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
 
 
 def table():
-    """Return all networks that ship in Markdown, a table for each scale and degradation, beside bicubic.
+    """Return all networks that ship as Markdown, a table per scale and degradation, with bicubic.
 
-    At x4, where LR is the published one, the row of SRResNet stands below.
+    At x4 with bicubic LR the published values of SRResNet are added.
     """
     groups = {}
     for name in shipped.names():
@@ -123,7 +123,7 @@ def _rows(scale, degradation, rows):
 
 
 def _page(card, means):
-    """The card as a page of Markdown: what it is, numbers, picture, training, limits."""
+    """Return the card as a page of Markdown: summary, numbers, picture, training, limits."""
     shown = [metric for metric in means.columns if metric in metrics.METRICS]
     rows = [(dataset, model, [f"{value:.4g}" for value in row[shown]]) for (dataset, model), row in means.iterrows()]
     licences = Counter(photograph.get("licence", "not stated") for photograph in card["photographs"])
@@ -134,7 +134,7 @@ def _page(card, means):
 
 
 def check(model, degradation):
-    """Return {photograph: PSNR-Y in dB} on the first held-out photographs of the sample, which every copy has."""
+    """Return {photograph: PSNR-Y in dB} on the first held-out photographs of the sample, which everyone has."""
     values = {}
     factor = models.scale(model)
     for scene in _scenes(degradation, factor):
@@ -151,7 +151,7 @@ def _scenes(degradation, scale):
 
 
 def _picture(model, degradation):
-    """Details of the checked photographs, one below the other: bicubic, the network, HR."""
+    """Return details of the checked photographs below each other: bicubic, the network, HR."""
     factor, rows = models.scale(model), []
     for scene in _scenes(degradation, factor):
         sr = inference.upscale(model, scene["lr"])
@@ -165,7 +165,7 @@ def _picture(model, degradation):
 
 
 def _photographs(paths, sources):
-    """Return file, source and licence of each photograph. Raises ValueError for one that has none."""
+    """Return file, source and licence of each photograph. Raises ValueError if one has none."""
     names = [Path(path).name for path in paths]
     if sources is None:
         return [{"file": name} for name in names]

@@ -1,4 +1,4 @@
-"""The curves of a training as inline SVG, whose text and colours are those of the page: for its live panel and report.
+"""The curves of a training as inline SVG in the style of the page, for the live panel and the report.
 
 Their style is templates/charts.css.
 """
@@ -18,11 +18,11 @@ ASIDE = ("learning_rate", "images_per_second", "colour_drift", "loss_scale")  # 
 
 
 def of_log(log, *, reference=None):
-    """Return for each stage of a run's log its charts, validation first, and what the trainer noticed.
+    """Return for each stage of a run's log its charts, validation first, and the notices of the trainer.
 
-    `log` is the frame of `runs.Run.read_log`; `reference` a dict of metric -> value of bicubic on the photographs of
-    validation, drawn dashed. What never changes has no chart. A chart is a dict: name, last (value), kind (validation,
-    term, balance or aside) and svg; the discriminator's mean logits for real and fake are one chart.
+    log: the frame of `runs.Run.read_log`. reference: metric -> value of bicubic on the validation photographs, drawn
+    dashed. A value that never changes has no chart. A chart is a dict of name, last (value), kind (validation, term,
+    balance or aside) and svg; the discriminator's mean logits for real and fake share one chart.
     """
     stages = []
     for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():
@@ -42,7 +42,7 @@ def of_log(log, *, reference=None):
 
 
 def markup(charts):
-    """Return charts side by side, as HTML."""
+    """Return charts side by side as HTML."""
     shown = [
         f'<div class="chart {chart["kind"]}"><b>{html.escape(chart["name"])}</b><span>{chart["last"]}</span>'
         f"{chart['svg']}</div>"
@@ -52,7 +52,7 @@ def markup(charts):
 
 
 def _points(rows, name):
-    """Return steps and values of what was logged under a name, without what is no number."""
+    """Return the steps and the finite values that were logged under a name."""
     kept = rows[np.isfinite(rows[name])]
     return kept["step"].to_numpy(float), kept[name].to_numpy(float)
 
@@ -90,7 +90,7 @@ def _balance(curves):
 
 
 def _svg(curves, dashed, said, *, dots=False):
-    """Draw curves, each steps and values, and dashed lines, name -> value; `said` is for who cannot see them."""
+    """Draw curves, each (steps, values), and dashed lines, name -> value; `said` is the alternative text."""
     first, last = min(steps[0] for steps, _ in curves), max(steps[-1] for steps, _ in curves)
     ends = [end for _, values in curves for end in (values.min(), values.max())] + list(dashed.values())
     ticks = _ticks(min(ends), max(ends))

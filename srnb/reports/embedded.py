@@ -1,4 +1,4 @@
-"""Pictures, drawings and files inside a page, as addresses that hold their content: nothing is fetched."""
+"""Pictures, drawings and files embedded in a page as data addresses, so that nothing is fetched."""
 
 import base64
 import io
@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 
 
 def webp(picture, *, quality):
-    """Return a PIL picture as WebP, a fraction of a PNG, so that a report fits into a mail."""
+    """Return a PIL picture as a data address of WebP, a fraction of a PNG, so that a report fits into a mail."""
     file = io.BytesIO()
     if picture.mode not in ("RGB", "RGBA"):
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
@@ -16,7 +16,7 @@ def webp(picture, *, quality):
 
 
 def svg(figure):
-    """Return a matplotlib figure as SVG, sharp on paper and at any zoom; its text stays text."""
+    """Return a matplotlib figure as a data address of SVG, sharp at any zoom, with its text as text."""
     file = io.BytesIO()
     with plt.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
@@ -24,5 +24,5 @@ def svg(figure):
 
 
 def address(content, kind):
-    """Return bytes of a media type as a data address."""
+    """Return bytes of the media type `kind` as a data address."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

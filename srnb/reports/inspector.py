@@ -1,8 +1,8 @@
 """The inspector: pictures of a scene side by side or under a line, in plain HTML, for JupyterLab and the report alike.
 
-Zoom by wheel, pinch or key, to true pixels of the screen and beyond; drag; blink; the distance from HR; PSNR of what is
-seen. All it needs is inside. Where its script may not run, in an untrusted notebook, the pictures stand below each
-other.
+It zooms by wheel, pinch or key, to single screen pixels and beyond, drags, blinks, shows the difference from HR, and
+the PSNR of the visible part. It is self-contained. Where its script may not run, as in an untrusted notebook, the
+pictures are shown below each other.
 """
 
 import base64
@@ -23,29 +23,29 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def of_scenes(scenes, *, table=None, **options):
-    """Return an inspector of `evaluation.Scene`s, as a notebook shows it, with their values in the tidy `table`.
+    """Return an inspector of `evaluation.Scene`s for a notebook, with their metrics from the tidy `table`.
 
-    options: of `inspector`.
+    options: those of `inspector`.
     """
     notes = {} if table is None else {scene.image: figures.captions(table, scene.image) for scene in scenes}
     return show({scene.image: scene.pictures for scene in scenes}, notes=notes, **options)
 
 
 def show(scenes, **options):
-    """Return an inspector as a notebook shows it; arguments are those of `inspector`."""
+    """Return an inspector for a notebook; the arguments are those of `inspector`."""
     return HTML(inspector(scenes, **options))
 
 
 def inspector(scenes, *, left=None, right=None, notes=None, largest=900, keep=""):
     """Return the HTML of an inspector.
 
-    scenes: photograph -> {name -> (H, W, 3) in [0, 1]}; all pictures of a photograph show one scene, LR smaller; every
-        photograph has pictures of the same names.
-    notes: photograph -> {name -> text} beside a picture's name, such as its PSNR, as `figures.captions` has it.
-    left, right: names shown first, by default bicubic, else the first, and the last but one: of LR, bicubic,
-        pretrained, gan, HR, that is bicubic against gan.
-    largest: the middle of `largest` pixels is kept of bigger pictures.
-    keep: a word, the same for inspectors that follow each other in one place: view and place are taken over.
+    scenes: photograph -> {name -> (H, W, 3) in [0, 1]}; all pictures of a photograph show the same scene, LR smaller,
+        and all photographs have pictures of the same names.
+    left, right: names shown first, by default bicubic (or the first) and the last but one: of LR, bicubic, pretrained,
+        gan, HR, that is bicubic against gan.
+    notes: photograph -> {name -> text} to show beside a name, such as its PSNR, see `figures.captions`.
+    largest: larger pictures are cropped to the central `largest` pixels of a side.
+    keep: a key, equal for inspectors that replace each other in one place, by which position and zoom are kept.
     Raises ValueError for fewer than two pictures.
     """
     names = list(next(iter(scenes.values()), {}))
@@ -74,7 +74,7 @@ def inspector(scenes, *, left=None, right=None, notes=None, largest=900, keep=""
 
 
 def middle(pictures, largest):
-    """Return of pictures of one scene the same middle of at most `largest` HR pixels a side, on the grid of LR."""
+    """Crop pictures of one scene to the same central part, at most `largest` HR pixels a side, on the grid of LR."""
     pictures = list(pictures)
     full = max((picture.shape[:2] for picture in pictures), key=lambda shape: shape[0])
     factor = full[0] // min(picture.shape[0] for picture in pictures)
@@ -97,7 +97,7 @@ def _figure(name, picture, note):
 
 
 def _data_uri(picture):
-    """Return a picture as WebP of quality 95, which no eye tells from the file, a tenth of its size."""
+    """Return a picture as a data address of WebP at quality 95, visually lossless at a tenth of the size."""
     file = io.BytesIO()
     Image.fromarray(np.asarray(images.to_uint8(picture))).save(file, "WEBP", quality=95, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""All runs of a results folder side by side, and the same as a site of its own."""
+"""The index of all runs of a results folder, and a site of it with their reports."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ THUMBNAIL = 96  # pixels of the crop on a side
 
 
 def write(results):
-    """Write index.html, all runs of a results folder with links to their reports; return their frame."""
+    """Write index.html, the runs of a results folder with links to their reports; return `evaluation.collect` of it."""
     frame = evaluation.collect(results)
     rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
     varying, by_name = _varying(rows), {row["run"]: row for row in rows}
@@ -41,9 +41,9 @@ def write(results):
 
 
 def site(results, out):
-    """Collect the index of all runs and their reports in a folder for a web server, and return its index.html.
+    """Collect the index of all runs and their reports in the folder `out`, for a web server; return its index.html.
 
-    A run without a report gets one. Raises FileNotFoundError where there is no run.
+    A run without a report gets one. Raises FileNotFoundError if there is no run.
     """
     found = runs.find(results)
     if not found:
@@ -59,7 +59,7 @@ def site(results, out):
 
 
 def _row(folder, row):
-    """Return what the table shows of a run: its last generator on its first set, against bicubic."""
+    """Return the row of a run in the table: its last generator on its first set, against bicubic."""
     run, means, model, record = runs.Run(folder), {}, "", {}
     with suppress(ValueError):  # the status says that its files are damaged
         record = run.read()
@@ -91,15 +91,15 @@ def _row(folder, row):
 
 
 def _varying(rows):
-    """Return the settings that are not the same in all runs, in their order."""
+    """Return the names of the settings that differ between runs, in order."""
     names = dict.fromkeys(name for row in rows for name in row["values"])
     return [name for name in names if len({repr(row["values"].get(name)) for row in rows if row["values"]}) > 1]
 
 
 def _thumbnail(folder, model):
-    """Return the liveliest detail of the first photograph of a run's scenes as its last network made it, or None.
+    """Return the most textured detail of a run's first scene as its last network made it, or None.
 
-    HR says which it is, so that runs with the same photograph show the same detail.
+    It is chosen in HR, so that runs with the same photograph show the same detail.
     """
     for path in sorted((folder / "figures" / "scenes").glob(f"*/{model}.png")) if model else ():
         with suppress(OSError), Image.open(path) as picture, Image.open(path.with_name("HR.png")) as hr:

@@ -1,7 +1,7 @@
-"""The live panel of a training: its curves, what was noticed, and a held-out crop through time.
+"""The live panel of a training: its curves, notices, and a held-out crop over time.
 
-Plain HTML with SVG and WebP inside, made of what is in the run's folder: the same in a cell that renews itself, in a
-saved notebook without a kernel, and in the report. Without its script the crop stands as it was last.
+Plain HTML with SVG and WebP inside, made from the run's folder: the same in a live cell, in a saved notebook without a
+kernel, and in the report. Without its script it shows the last state of the crop.
 """
 
 import html
@@ -20,10 +20,10 @@ FRAMES = 12  # moments of a crop that are kept, the first and the last among the
 
 
 class Panel:
-    """The `view` of `Trainer.fit` for a stage of a run: called, it returns the HTML of how the training stands.
+    """The `view` of `Trainer.fit` for a stage of a run; calling it returns the present state of the training as HTML.
 
-    reference: metric -> value of bicubic on the photographs of validation, drawn dashed.
-    crops: name -> (H, W, 3) in [0, 1] of the place that `fit` keeps a `picture` of: before the training and, last, HR.
+    reference: metric -> value of bicubic on the validation photographs, drawn dashed.
+    crops: name -> (H, W, 3) in [0, 1] of the part of which `fit` keeps a `picture`: before the training and, last, HR.
         They are written into the run's figures, where the report finds them.
     """
 
@@ -58,13 +58,13 @@ class Panel:
 
 
 def crop(run, stage):
-    """Return the crop that a stage of a run was watched at, through time, as HTML; nothing if there is none."""
+    """Return the watched crop of a stage over time as HTML, an empty string if there is none."""
     body = _through_time(run, stage) if _frames(run, stage) else ""
     return _alive(body, f"t{uuid.uuid4().hex[:10]}") if body else ""
 
 
 def _frames(run, stage):
-    """Return the files of the moments that are shown."""
+    """Return the files of the steps to show."""
     paths = sorted((run.folder / "figures").glob(f"{stage}-{'[0-9]' * 8}.png"))
     places = np.linspace(0, len(paths) - 1, min(FRAMES, len(paths))).round().astype(int)
     return [paths[place] for place in places]

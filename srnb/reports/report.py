@@ -1,6 +1,6 @@
-"""A run's folder as one page that opens anywhere: no kernel, no network, no second file.
+"""The report of a run: one page that opens anywhere, without a kernel, a network or a second file.
 
-First what was found and how sure it is, then an article, then the notebooks as its appendix.
+First the result and its certainty, then an article, then the notebooks as appendix.
 """
 
 import gzip
@@ -25,12 +25,12 @@ HEAVIEST = 3_500_000  # bytes of them, so that the page stays fit for a mail; th
 
 
 def render(run, *, trial=""):
-    """Write report/index.html from what is in the run's folder, finished or not, and return its path.
+    """Write report/index.html from the files in the run's folder, finished or not, and return its path.
 
-    trial: the part in which readers try the networks, as HTML of `web.page.trial`.
+    trial: the section in which readers try the networks, HTML of `web.page.trial`.
 
-    A report exists for every state of a run: a file that cannot be read is named in the place of what it would show.
-    Raises ValueError if run.json is damaged.
+    Every state of a run has a report: a file that cannot be read is named in place of its content. Raises ValueError if
+    run.json is damaged.
     """
     record, unreadable = run.read(), []
 
@@ -113,7 +113,7 @@ def render(run, *, trial=""):
 
 
 def markdown(run):
-    """Return what a run measured and how long it took as Markdown tables, for a README."""
+    """Return the metrics of a run and its duration as Markdown tables, for a README."""
     record = run.read()
     return template("results.md.j2").render(
         run=run, facts=article.facts(record), tables=_tables(run), steps=_steps(record)
@@ -121,14 +121,14 @@ def markdown(run):
 
 
 def summary(run):
-    """Return `evaluation.summary` of a run's metrics; None if the run has measured nothing."""
+    """Return `evaluation.summary` of a run's metrics, None if there are none."""
     if not (run.folder / "metrics.csv").is_file():
         return None
     return evaluation.summary(run.metrics())
 
 
 def _tables(run):
-    """Return for each dataset its photographs' number and a row per model, the best value of each metric marked."""
+    """Return for each dataset the number of photographs and a row per model, the best value of each metric marked."""
     means, tables = summary(run), []
     if means is None:
         return tables
@@ -153,14 +153,14 @@ def _best(values, metric):
 
 
 def _reference(table):
-    """Return metric -> mean of bicubic on the held-out photographs, all of which a training is validated on."""
+    """Return {metric: mean} of bicubic on the held-out photographs, on all of which a training is validated."""
     if table is None:
         return {}
     return table[table["model"] == "bicubic"].groupby("metric")["value"].mean().to_dict()
 
 
 def _scenes(run):
-    """Return an inspector of the pictures in figures/scenes/<photograph>/<model>.png, which notebook 4 leaves there."""
+    """Return an inspector of figures/scenes/<photograph>/<model>.png, which notebook 4 writes."""
     order = {"LR": 0, "bicubic": 1, "pretrained": 2, "gan": 4, "HR": 5}
     scenes = {}
     for folder in sorted((run.folder / "figures" / "scenes").glob("*/"))[:SCENES]:
@@ -181,7 +181,7 @@ def _scenes(run):
 
 
 def _saved(run, prefix):
-    """Return the figures that a notebook saved under names with a prefix; caption and alternative text are in them."""
+    """Return the figures that a notebook saved under a prefix, with the captions and alternative texts in the files."""
     found = []
     for path in sorted((run.folder / "figures").glob(f"{prefix}*.png")):
         with Image.open(path) as picture:
@@ -208,7 +208,7 @@ def _numbered(found, number):
 
 
 def _download(run):
-    """Return name and address of metrics.csv in the page, compressed where it would weigh."""
+    """Return name and data address of metrics.csv, compressed if it is large."""
     path = run.folder / "metrics.csv"
     if not path.is_file():
         return None
@@ -253,7 +253,7 @@ def _shown(value):
 
 @cache
 def style():
-    """Return the style of all pages, with the colours of code for light and dark."""
+    """Return the CSS of all pages, with the colours of code for light and dark."""
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     code = f"{light}\n@media (prefers-color-scheme:dark){{{dark}}}\n.highlight{{background:none!important}}"
     return "".join((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "charts.css")) + code
@@ -261,5 +261,6 @@ def style():
 
 @cache
 def template(name):
+    """Return a Jinja template of templates/, with HTML escaped."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True).get_template(name)

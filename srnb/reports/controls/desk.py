@@ -1,4 +1,4 @@
-"""The network desk: a spec under one's hands, with its drawing, its cost and what it sees of a photograph."""
+"""The network desk: an editable spec with its drawing, its cost and its receptive field on a photograph."""
 
 import functools
 import html
@@ -19,16 +19,16 @@ PLACE = 96  # pixels on a side of the maps that this machine's speed is measured
 
 
 class Desk:
-    """What lies on the desk: `spec` is the last one without a mistake, resolved, of the factor that is asked for."""
+    """The state of the desk: `spec` is the last valid spec, resolved, which upscales by the given factor."""
 
     def __init__(self, spec, scale):
         self.scale = scale
         self.put(spec)
 
     def put(self, spec):
-        """Lay a spec on the desk, anything that `models.build` takes, and return its cost.
+        """Take a spec, anything that `models.build` takes, and return its cost, see `models.cost`.
 
-        Raises ValueError with the path of a mistake; the desk then keeps what it had.
+        Raises ValueError with the path of a mistake; `spec` is then unchanged.
         """
         spec = models.resolve(spec)
         with keras.StatelessScope(initialize_variables=False):  # variables without values: quick, and draws nothing
@@ -39,9 +39,9 @@ class Desk:
 
 
 def show(spec, lr, *, scale):
-    """Display a control in which a spec is written, and return the `Desk`; its `spec` is what the next cells train.
+    """Display a control for editing a spec, and return its `Desk`, whose `spec` the next cells train.
 
-    lr: a photograph as the network gets it, (H, W, 3) in [0, 1], on which its receptive field is drawn.
+    lr: a photograph as the network's input, (H, W, 3) in [0, 1], on which the receptive field is drawn.
     """
     desk = Desk(spec, scale)
     changes = {"as it is": {}}
@@ -55,7 +55,7 @@ def show(spec, lr, *, scale):
 
 
 def table(costs, scale):
-    """Return name -> cost of `models.cost` as an HTML table, a row for each."""
+    """Return an HTML table of networks, name -> `models.cost`, a row for each."""
     rows = []
     for name, cost in costs.items():
         seconds, sees = cost["multiply_adds"] * 1e6 / speed(), cost["receptive_field"]
@@ -80,7 +80,7 @@ def table(costs, scale):
 
 @functools.cache
 def speed():
-    """Return multiply-adds a second of this machine in a convolution k3n64s1, the median of five."""
+    """Return the multiply-adds per second of this machine in a convolution k3n64s1, the median of five."""
     maps, kernel = np.ones((1, PLACE, PLACE, 64), "float32"), np.ones((3, 3, 64, 64), "float32")
     maps, kernel = (keras.ops.convert_to_tensor(each) for each in (maps, kernel))
     seconds = []
@@ -92,7 +92,7 @@ def speed():
 
 
 def field(lr, side):
-    """Return a photograph, with the square in its middle that one pixel of the result depends on."""
+    """Return a photograph with the central square marked on which one pixel of the result depends."""
     height, width = lr.shape[:2]
     side = side or 2 * max(height, width)
     box = f'x="{(width - side) / 2}" y="{(height - side) / 2}" width="{side}" height="{side}" fill="none"'

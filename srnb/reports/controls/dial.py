@@ -1,6 +1,6 @@
-"""The dial of perception and distortion: between two networks, one detail and its dot on the plane, turned together.
+"""The dial between two networks: one detail of a picture and its dot on the perception-distortion plane.
 
-All frames are made beforehand, so it turns without a kernel, in a report too.
+All frames are computed in advance, so it works without a kernel, also in a report.
 """
 
 import html
@@ -28,8 +28,8 @@ STYLE = (
 def detail(scene, ends, *, side=256, count=7):
     """Return the detail of a scene in which two networks differ most, as a `Scene` with bicubic and all blends.
 
-    scene: one that both have enlarged. ends: name -> network, the truer one first. side: pixels of HR, less in a small
-    picture. count: of blends, the ends among them; they are called "0%" to "100%".
+    scene: one with the results of both. ends: name -> network, the one of lower distortion first. side: in pixels of
+    HR, less in a small picture. count: number of blends including both ends, named "0%" to "100%".
     """
     top, left, side = evaluation.differing_crops(scene, list(ends), size=side, count=1)[0]
     place = (each // scene.scale * scene.scale for each in (top, left))
@@ -46,7 +46,7 @@ def detail(scene, ends, *, side=256, count=7):
 
 
 def show(part, *, names):
-    """Return the dial of a `detail`, between networks of these two names."""
+    """Return the dial of a `detail`; `names` are those of its two networks."""
     table = evaluation.tabulate([part], dataset="detail", metrics=["psnr_y", "lpips_alex"])
     points = evaluation.plane(table, dataset="detail")
     return HTML(f"<style>{STYLE}</style>{piece(_content(part, points, names), kind='dial', script='dial.js')}")
@@ -93,7 +93,7 @@ def _label(across, up, text):
 
 
 def _ends(values, place, across):
-    """Return the labels of an axis: its lowest and its highest value."""
+    """Return the labels of an axis: its lowest and highest value."""
     labels = ""
     for value in (values.min(), values.max()):
         at = place(value)
@@ -104,7 +104,7 @@ def _ends(values, place, across):
 
 
 def _axis(values, low, high):
-    """Return the function from values to places between `low` and `high`, with a tenth of room at both ends."""
+    """Return the function from values to positions between `low` and `high`, with a margin of a tenth at both ends."""
     span = (values.max() - values.min()) or 1
     room = 0.1 * (high - low)
     return lambda value: low + room + (value - values.min()) / span * (high - low - 2 * room)

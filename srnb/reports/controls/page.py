@@ -1,4 +1,4 @@
-"""A piece of page with a script of its own, which runs wherever it is shown, once for each time that it is."""
+"""A piece of HTML with its own script, which runs wherever the piece is shown, once per display."""
 
 import uuid
 

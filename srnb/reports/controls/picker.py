@@ -1,4 +1,4 @@
-"""The run picker: runs of a results folder laid over each other, what validation measured and what notebook 4 did."""
+"""The run picker: validation curves of several runs in one chart, with their results from notebook 4."""
 
 import html
 
@@ -14,14 +14,14 @@ METRIC = "validation_"  # what a column of the log that validation measured begi
 
 
 def show(results, chosen, *, metrics=("psnr_y", "lpips_alex")):
-    """Display a list of the runs under `results`; those in `chosen`, names, are looked at first."""
+    """Display a list of the runs under `results`; `chosen` are the names of those selected first."""
     known = {run.name: run for run in runs.find(results)}
     chosen = [name for name in chosen if name in known]
     still.show(view([known[name] for name in chosen], metrics), lambda: control(known, chosen, metrics))
 
 
 def view(shown, metrics):
-    """Return the HTML of runs: a chart for each stage and metric of validation, then the table of their means."""
+    """Return runs as HTML: a chart per stage and metric of validation, then the table of their means."""
     colours = dict(zip([run.name for run in shown], figures.COLOURS * len(shown), strict=False))
     logs, tables, problems = {}, [], []
     for run in shown:
@@ -48,7 +48,7 @@ def view(shown, metrics):
 
 
 def chart(curves, colours):
-    """Return curves, name -> (n, 2) of step and value, over each other as SVG."""
+    """Return curves, name -> (n, 2) of step and value, in one SVG chart."""
     points = np.concatenate(list(curves.values()))
     (first, low), (last, high) = points.min(axis=0), points.max(axis=0)
     x = lambda step: LEFT + (step - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT)

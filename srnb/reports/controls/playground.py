@@ -1,4 +1,4 @@
-"""The degradation playground: what one setting makes of a photograph, of its frequencies, and of a single point."""
+"""The degradation playground: the effect of a setting on a photograph, its spectrum, and a single point."""
 
 import html
 
@@ -16,7 +16,7 @@ SPECTRUM = (-7, 0)  # powers of ten from black to white
 
 
 def show(hr, *, scale, degradation, seed=0):
-    """Display a control of scale, kind, blur, noise, JPEG and seed at a place of `hr`, (H, W, 3) in [0, 1]."""
+    """Display controls of scale, kind, blur, noise, JPEG and seed beside their effect on `hr`, (H, W, 3) in [0, 1]."""
     middle = hr[square(*hr.shape[:2], (hr.shape[1] // 2, hr.shape[0] // 2), SIDE)]
     kinds = dict.fromkeys([degradation, *degrade.DEGRADATIONS, "blur2 bicubic noise10 jpeg40"])
     rows = [view(middle, scale=scale, degradation=kind, seed=seed) for kind in kinds]
@@ -24,7 +24,7 @@ def show(hr, *, scale, degradation, seed=0):
 
 
 def view(hr, *, scale, degradation, seed):
-    """Return the HTML of what a degradation makes of `hr`: LR, its spectrum, and the kernel."""
+    """Return the effect of a degradation on `hr` as HTML: LR, its spectrum, and the kernel."""
     cut = resize.crop_to_multiple(hr, scale)
     lr = degrade.degrade(cut, scale=scale, name=degradation, seed=seed)
     pictures = {
@@ -37,7 +37,7 @@ def view(hr, *, scale, degradation, seed):
 
 
 def spectrum(picture):
-    """Return the power of each frequency of (H, W, 3) on a logarithmic scale, as a grey picture, zero in the middle."""
+    """Return the power spectrum of (H, W, 3) on a logarithmic scale as a grey picture, frequency zero in the middle."""
     luma = grey(picture)[..., 0]
     window = np.outer(np.hanning(luma.shape[0]), np.hanning(luma.shape[1]))
     power = np.abs(np.fft.fftshift(np.fft.fft2((luma - luma.mean()) * window))) ** 2 / window.sum() ** 2
@@ -47,7 +47,7 @@ def spectrum(picture):
 
 
 def points(degradation, *, scale, seed):
-    """Return, under its name, a picture of what becomes of points: the kernel, or LR where noise would drown it."""
+    """Return {name: picture} of the effect on points: the kernel, or LR itself if noise would hide it."""
     if degradation in degrade.DEGRADATIONS and degrade.find(degradation)["random"]:
         return {"LR of points: their blur, noise and JPEG": spread(degradation, scale=scale, seed=seed)}
     words = [word for word in degradation.split() if not word.startswith(("noise", "jpeg"))]
@@ -55,7 +55,7 @@ def points(degradation, *, scale, seed):
 
 
 def spread(degradation, *, scale, seed=0):
-    """Return LR of white points on grey, one for each position within a pixel of LR, far from each other."""
+    """Return LR of distant white points on grey, one for each position within a pixel of LR."""
     cell = 2 * REACH + 1
     hr = np.full((scale * cell * scale,) * 2, 0.5, "float32")
     for i, j in np.ndindex(scale, scale):
@@ -64,9 +64,9 @@ def spread(degradation, *, scale, seed=0):
 
 
 def kernel(degradation, *, scale):
-    """Return how much a pixel of HR adds to one of LR, by its distance in pixels of HR: (n, n), 0 in the middle.
+    """Return the weight of a pixel of HR in one of LR, by distance in pixels of HR: (n, n), distance 0 in the middle.
 
-    Measured: it is what a degradation makes of points. That of an even scale lies between two pixels of HR.
+    It is measured by degrading points. For an even scale its centre lies between two pixels of HR.
     """
     cell, lr = 2 * REACH + 1, spread(degradation, scale=scale).mean(axis=2)
     weights = np.empty((cell * scale,) * 2, "float32")
@@ -77,13 +77,13 @@ def kernel(degradation, *, scale):
 
 
 def signed(values):
-    """Return positive values bright and negative ones dark, around grey."""
+    """Return a picture of signed values: positive ones brighter than grey, negative ones darker."""
     level = 0.5 + 0.5 * values / (np.abs(values).max() or 1)
     return np.repeat(level[..., None], 3, axis=2).astype("float32")
 
 
 def lines(scale, degradation):
-    """Return the lines for the parameters cell that make this setting that of a run."""
+    """Return the lines of a parameters cell that select this setting."""
     return f'scale = {scale}\ndegradation = "{degradation}"'
 
 

@@ -1,4 +1,4 @@
-"""A photograph to click on: the one thing that ipywidgets does not have, hence an anywidget of a few lines."""
+"""A photograph to click on, which ipywidgets lacks, hence a small anywidget."""
 
 from fractions import Fraction
 
@@ -39,7 +39,7 @@ class Pointer(anywidget.AnyWidget):
             self.centre = centre or (width // 2, height // 2)
 
     def cut(self, picture):
-        """Return what the square shows of a picture of the photograph's size; less where that is smaller."""
+        """Return the part of a picture, of the photograph's size, inside the square."""
         return picture[self.area]
 
     @property
@@ -49,7 +49,7 @@ class Pointer(anywidget.AnyWidget):
 
 
 def square(height, width, centre, side):
-    """Return the square of `side` pixels nearest to a centre (x, y) that lies in a picture, as slices."""
+    """Return as slices the square of `side` pixels inside a picture that is nearest to a centre (x, y)."""
     sides = [min(side, length) for length in (height, width)]
     starts = [
         min(max(middle - half // 2, 0), length - half)

@@ -1,7 +1,7 @@
-"""Photograph by photograph: a scatter of dots with names, which open their photograph in the inspector.
+"""A scatter plot with a named dot for each photograph, which opens the photograph in the inspector.
 
-Plain SVG and a few lines of script, where plotly would be 4 MB and a widget would need a kernel: so it lives in a
-report as well, and its names are read where scripts may not run.
+Plain SVG and a few lines of script (plotly would weigh 4 MB, a widget would need a kernel), so that it works in a
+report as well; the names can be read even where scripts may not run.
 """
 
 import html
@@ -24,7 +24,7 @@ HINT = "A dot is a photograph: its name is here while you point at it, and a cli
 
 
 def show(table, metrics, *, reference="bicubic"):
-    """Return a panel for each metric of the tidy `table`: the value of every model over that of `reference`."""
+    """Return as HTML a panel per metric of the tidy `table`: the value of each model against that of `reference`."""
     models = [name for name in table["model"].unique() if name != reference]
     colours = dict(zip(models, figures.COLOURS * len(models), strict=False))
     panels = "".join(_panel(table[table["metric"] == metric], metric, colours, reference) for metric in metrics)

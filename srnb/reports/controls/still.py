@@ -1,7 +1,7 @@
-"""A control and its still: what the control shows at a few settings, as plain HTML that needs no kernel.
+"""A control and its still: the state of the control at a few settings, as plain HTML that needs no kernel.
 
-Both are outputs of the cell. While the control lives, a rule of style hides the still; in a headless run there is only
-the still, and where a notebook is opened again without its kernel the still comes back and the dead control is hidden.
+Both are outputs of the cell. While the control is alive, CSS hides the still. In a headless run there is only the
+still, and where a notebook is opened without its kernel the still reappears and the dead control is hidden.
 """
 
 import html
@@ -27,7 +27,7 @@ STYLE = (
 
 
 def show(still, build=None):
-    """Display a still, and in its place, where someone watches, the widget that `build()` returns."""
+    """Display a still or, if someone watches, in its place the widget that `build()` returns."""
     display(HTML(f'<style>{STYLE}</style><div class="control-still">{still}</div>'))
     if build and progress.is_watched():
         control = build()
@@ -37,7 +37,7 @@ def show(still, build=None):
 
 
 def row(pictures, *, notes=None, width=240):
-    """Return the HTML of pictures side by side; `pictures` is a dict of name -> (H, W, 3) in [0, 1], or HTML."""
+    """Return pictures side by side as HTML; `pictures` is a dict of name -> (H, W, 3) in [0, 1], or HTML."""
     cells = []
     for name, picture in pictures.items():
         shown = picture if isinstance(picture, str) else image(picture, name, width=width)
@@ -48,16 +48,16 @@ def row(pictures, *, notes=None, width=240):
 
 
 def image(picture, name, *, width=240):
-    """Return an <img> of a picture in [0, 1], `width` pixels wide on the page: of a smaller one every pixel is seen."""
+    """Return an <img> of a picture in [0, 1], `width` pixels wide on the page; a smaller one is shown pixelated."""
     squares = ' style="image-rendering:pixelated"' if picture.shape[1] < width else ""
     return f'<img src="{address(picture)}" alt="{html.escape(name)}" width="{width}"{squares}>'
 
 
 def address(picture, *, quality=90):
-    """Return a picture in [0, 1] as an address that holds it."""
+    """Return a picture in [0, 1] as a data address."""
     return embedded.webp(Image.fromarray(np.asarray(images.to_uint8(picture))), quality=quality)
 
 
 def problem(error):
-    """Return the HTML of what went wrong, for the place where an answer would stand."""
+    """Return an error as HTML, to be shown in place of a result."""
     return f'<span style="color:#d1495b">{html.escape(str(error))}</span>'

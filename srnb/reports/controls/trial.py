@@ -1,4 +1,4 @@
-"""Try it: a photograph of one's own, or one that is there, enlarged by a network or a blend of two, and looked at."""
+"""Try it: a photograph, one's own or given, upscaled by a network or a blend of two, in the inspector."""
 
 import base64
 import html
@@ -23,18 +23,18 @@ LARGEST = 60_000_000  # pixels of a photograph taken here; `srnb upscale` has no
 
 
 def known(results):
-    """Return name -> what `inference.ends` takes: the networks that ship, then those of the runs in a folder."""
+    """Return {name: argument of `inference.ends`}: the networks that ship, then those of the runs in a folder."""
     folders = {run.name: run.folder for run in runs.find(results)}
     trained = {name: folder for name, folder in folders.items() if any(folder.glob("weights/*.weights.h5"))}
     return {name: name for name in shipped.names()} | trained
 
 
 def show(photographs, networks, *, network=None, share=1.0, side=80):
-    """Display a control that enlarges a square of a photograph, and the whole of it where that is asked for.
+    """Display a control that upscales a square of a photograph and, on request, the whole of it.
 
-    photographs: files, of which the first is shown; an upload joins them. networks: name -> what `inference.ends`
-    takes, or its result, name -> network; `network` is the one to begin with, by default the first. share: of the
-    second end in a blend. side: of the square, in pixels of the photograph.
+    photographs: files, the first of which is shown; uploads are added. networks: name -> argument of `inference.ends`,
+    or its result, name -> network. network: the one selected at first, by default the first. share: of the second end
+    in a blend, in [0, 1]. side: of the square, in pixels of the photograph.
     """
     trial = Trial(photographs, networks, side=side)
     network = network or next(iter(networks))
@@ -49,7 +49,7 @@ def show(photographs, networks, *, network=None, share=1.0, side=80):
 
 
 class Trial:
-    """What the control knows: files, networks, and what has been made of them."""
+    """The state of the control: files, networks, and cached results."""
 
     def __init__(self, photographs, networks, *, side):
         self.files = {Path(path).name: Path(path) for path in photographs}
@@ -57,7 +57,7 @@ class Trial:
         self.loaded, self.mixed, self.read = {}, {}, (None, None)
 
     def photograph(self, name):
-        """Return a photograph, decoded once for as long as it is the one that is looked at."""
+        """Return a photograph, which stays decoded until another one is asked for."""
         if self.read[0] != name:
             self.read = name, images.read(self.files[name], max_pixels=LARGEST)
         return self.read[1]
@@ -70,7 +70,7 @@ class Trial:
         return self.loaded[name]
 
     def network(self, name, share):
-        """Return a network, blended where it has two ends. One network holds all blends: it is compiled once."""
+        """Return a network, blended if it has two ends. All blends use the same network, which is compiled once."""
         ends = list(self.ends(name).values())
         if len(ends) == 1:
             return ends[0]
@@ -78,7 +78,7 @@ class Trial:
         return self.mixed[name]
 
     def label(self, name, share):
-        """Return what a blend is called."""
+        """Return the name of a blend."""
         ends = list(self.ends(name))
         first, last = (end if name in ends else f"{name} {end}" for end in (ends[0], ends[-1]))
         return last if first == last or share == 1 else first if share == 0 else f"{share:.0%} {last}"

@@ -4,9 +4,9 @@ import os
 
 
 def of_run(run):
-    """Return the entry of a run: its generator, or both of them, between which the reader can walk.
+    """Return the entry of a run: its generator, or both of its generators, which the reader can blend.
 
-    Raises FileNotFoundError or ValueError when there is none.
+    Raises FileNotFoundError or ValueError if there is none.
     """
     files = {stage: run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
     files = {stage: file for stage, file in files.items() if file.is_file()}
@@ -28,11 +28,10 @@ def shipped_names():
 
 
 def of_shipped(names=None):
-    """Return the entries of networks that ship, by default all, those for real pictures first.
+    """Return the entries of networks that ship, by default all, those for real photographs first.
 
-    What was trained from another of them has it as an end.
-
-    Raises ValueError for a name that does not ship.
+    A network that was trained from another one has that as its first end. Raises ValueError for a name that does not
+    ship.
     """
     chosen = shipped_names() if names is None else names
     from srnb.models import shipped
@@ -50,6 +49,6 @@ def of_shipped(names=None):
 
 
 def _quiet(backend):
-    """Choose Keras' backend, where nothing has yet, and let it speak of errors only."""
+    """Choose Keras' backend unless that is done, and let it log errors only."""
     os.environ.setdefault("KERAS_BACKEND", backend or "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,4 +1,4 @@
-"""The page: networks, engine and interface as one piece of HTML that asks for nothing."""
+"""The page: networks, engine and user interface as one self-contained piece of HTML."""
 
 import base64
 import gzip
@@ -17,10 +17,10 @@ SOURCES = {"try-engine": "engine.js", "try-png": "png.js", "try-picture": "pictu
 
 
 def section(entries, *, lead, heading="", largest=None):
-    """Return the HTML in which readers try networks: `entries` as of `choices`, the first is chosen.
+    """Return the HTML in which readers try networks; `entries` are those of `choices`, the first one is selected.
 
-    An entry with two ends gets a slider between them. Raises ValueError, with the reason, where a network cannot run in
-    a page, or where the first takes more than `largest` bytes of it; of the others those are left out that would.
+    An entry with two ends gets a slider between them. Raises ValueError, with the reason, if a network cannot run in a
+    page, or if the first takes more than `largest` bytes; others for which there is no room are left out.
     """
     packed, described = {}, []  # packed: weights -> id; networks that share an end share its bytes
     for entry in entries:
@@ -46,9 +46,9 @@ def section(entries, *, lead, heading="", largest=None):
 
 
 def trial(run, *, shipped=False):
-    """Return the part of a report in which readers try the run's networks, or a sentence that says why they cannot.
+    """Return the section of a report in which readers try the run's networks, or a sentence that says why they cannot.
 
-    shipped: with the networks that ship beside them, as many as fit.
+    shipped: whether the networks that ship are added, as many as fit.
     """
     heading = "Try it on your own photo"
     try:
@@ -60,7 +60,7 @@ def trial(run, *, shipped=False):
 
 
 def write(folder, entries, *, title, lead, notes=()):
-    """Write folder/index.html, a page of its own, and return its path."""
+    """Write folder/index.html, a standalone page, and return its path."""
     page = _template("page.html.j2").render(title=title, section=section(entries, lead=lead), notes=notes)
     path = Path(folder) / "index.html"
     files.write_text(path, page)
