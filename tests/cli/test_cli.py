@@ -55,7 +55,7 @@ REFUSED = {
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),
     "grid that compares": (["grid", "losses", "02", "05"], "notebooks must not compare: that is left to --base"),
-    "grid not to run": (["grid", "losses", "02", "-p", "gan_steps", "9"], "gan_steps is a parameter of notebooks that"),
+    "grid not to run": (["grid", "losses", "02", "-p", "crop_size", "9"], "crop_size is a parameter of notebooks that"),
     "seeds": (["run", "01", "02", "--seeds", "3"], "--seeds must come with a notebook that compares runs"),
     "seeds and resume": (["run", "--resume", "nothing", "--seeds", "3"], "--resume must stand without"),
     "warm start": (
