@@ -15,14 +15,16 @@ list of its outputs, computed with the present weights. TensorFlow compiles once
 devices; TensorFlow uses one. Call it before the first network is built.
 `batch_normalization(x, gamma, beta, epsilon)` normalises maps (N, H, W, C) by their own statistics; it returns them, in
 the dtype of `x`, with mean and (biased) variance, (C,) in float32. `gamma` and `beta` may be None.
+`convolution(x, kernel, strides, single)` is that of maps (N, H, W, C) with a kernel (h, w, C, K) and zeros around the
+picture; `single` says that N will be 1.
 `prelu(x, alpha)` is x where positive, alpha x elsewhere; `alpha` is of any shape that broadcasts with `x`.
-Both can be differentiated twice.
+All three can be differentiated twice.
 `accelerator()` returns the name of the GPU or TPU that steps run on, None on a CPU.
 """
 
 import keras
 
-from srnb.backend.processor import multiplies_bfloat16
+from srnb.backend import processor
 
 if keras.backend.backend() == "tensorflow":
     from srnb.backend.tensorflow import (
@@ -30,6 +32,7 @@ if keras.backend.backend() == "tensorflow":
         batch_normalization,
         compile_network,
         compile_step,
+        convolution,
         distribute,
         gradient,
         minimize,
@@ -41,6 +44,7 @@ elif keras.backend.backend() == "jax":
         batch_normalization,
         compile_network,
         compile_step,
+        convolution,
         distribute,
         gradient,
         minimize,
@@ -54,6 +58,7 @@ __all__ = [
     "batch_normalization",
     "compile_network",
     "compile_step",
+    "convolution",
     "distribute",
     "gradient",
     "minimize",
@@ -73,5 +78,5 @@ def precision(name, recorded=None):
         return name
     if recorded:
         return recorded
-    fast = accelerator() or (keras.backend.backend() == "tensorflow" and multiplies_bfloat16())
+    fast = accelerator() or (keras.backend.backend() == "tensorflow" and processor.multiplies_bfloat16())
     return "bfloat16" if fast else "float32"

@@ -54,6 +54,10 @@ def batch_normalization(x, gamma, beta, epsilon):
     return ((maps - mean) * factor + (0 if beta is None else beta)).astype(x.dtype), mean, variance
 
 
+def convolution(x, kernel, strides, *, single):
+    return jax.lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
 def prelu(x, alpha):
     return jnp.where(x > 0, x, alpha * x)
 

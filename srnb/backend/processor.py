@@ -1,15 +1,17 @@
-"""What the processor can do fast."""
+"""What the processor is good at."""
 
 from functools import cache
 from pathlib import Path
 
-BFLOAT16 = ("amx_bf16", "avx512_bf16")  # flags of Linux' /proc/cpuinfo
-
 
 @cache
-def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
-    """Return whether Linux lists instructions of the CPU that multiply bfloat16; False on other systems."""
+def flags(cpuinfo="/proc/cpuinfo"):
+    """Return the names of the CPU's instruction sets as Linux lists them; none on other systems."""
     path = Path(cpuinfo)
     lines = path.read_text().splitlines() if path.is_file() else []
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return any(flag in flags for flag in BFLOAT16)
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
+
+
+def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
+    """Return whether Linux lists instructions of the CPU that multiply bfloat16; False on other systems."""
+    return not flags(cpuinfo).isdisjoint({"amx_bf16", "avx512_bf16"})

@@ -18,6 +18,7 @@ from keras import ops
 from srnb import backend
 from srnb.models import attention, graph, layers
 
+FEW = 4
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 IN_ONE_PASS = (
     *CONVOLUTIONS,
@@ -191,6 +192,13 @@ def _lower(steps, output):
         step.dtype = "float32" if outside or isinstance(step.layer, graph.WHOLE_PICTURE) else "bfloat16"
 
 
+class _Conv2D(layers.Conv2D):
+    """A convolution at its fastest: nothing here goes into an exported file."""
+
+    def call(self, inputs, training=None):
+        return self.fast(inputs, single=True)
+
+
 def _half(steps, sources, results):
     """Rebuild some steps as a network: `sources` are number -> (maps, dtype), `results` numbers."""
     tensors = {number: keras.Input((None, None, maps), dtype=dtype) for number, (maps, dtype) in sources.items()}
@@ -203,7 +211,8 @@ def _half(steps, sources, results):
             config = {**layer.get_config(), "name": f"step{step.result}", "dtype": step.dtype}
             if convolution:
                 config |= {"use_bias": True, "kernel_initializer": "zeros"}
-            made[key] = type(layer).from_config(config)
+            kind = _Conv2D if isinstance(layer, layers.Conv2D) else type(layer)
+            made[key] = kind.from_config(config)
         inputs = [tensors[source] for source in step.sources]
         tensors[step.result] = made[key](inputs if len(inputs) > 1 else inputs[0])
         if convolution:
@@ -239,8 +248,13 @@ def _memory(steps, sources, results, views):
     peak, pairs = 0, 0
     for number, step in enumerate(steps):
         alive[step.result] = step.maps * itemsize[step.dtype] * places[step.result]
-        # a layer of several operations has something in hand, of the size of what it makes
-        hand = 0 if isinstance(_bare(step.layer), IN_ONE_PASS) else alive[step.result]
+        # a layer of several operations has something in hand, of the size of what it makes; a convolution to a few maps
+        # may make those of every row of its kernel first, and copies them once
+        layer, hand = _bare(step.layer), alive[step.result]
+        if isinstance(layer, layers.Conv2D) and step.maps <= FEW:
+            hand *= 2 * layer.kernel_size[0]
+        elif isinstance(layer, IN_ONE_PASS):
+            hand = 0
         peak = max(peak, sum(alive.values()) + hand)
         if isinstance(step.layer, attention.Attention):
             keys = places[step.result] / step.layer.pool**2

@@ -27,6 +27,22 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 @register
+class Conv2D(keras.layers.Conv2D):
+    """Keras' layer, with the training pass over maps in the form that is fastest on each backend."""
+
+    def call(self, inputs, training=None):
+        # an exported file shows the convolution as it is
+        return self.fast(inputs, single=False) if training else super().call(inputs)
+
+    def fast(self, inputs, *, single):
+        """Return what the layer makes of maps, those of a `single` picture or of a batch, in the fastest form."""
+        if self.padding != "same" or self.dilation_rate != (1, 1) or self.groups > 1:
+            return super().call(inputs)
+        maps = backend.convolution(inputs, ops.convert_to_tensor(self.kernel), self.strides, single=single)
+        return self.activation(maps + self.bias if self.use_bias else maps)
+
+
+@register
 class PReLU(keras.layers.PReLU):
     """Keras' layer, with passes over maps that are written for speed on each backend."""
 

@@ -15,7 +15,7 @@ def convolution(kernel, maps, stride, *, transposed, icnr):
 
     Its argument `msra` scales the normal initialisation of He et al. 2015; without it, Keras' default (Glorot) is used.
     """
-    kind = keras_layers.Conv2DTranspose if transposed else keras_layers.Conv2D
+    kind = keras_layers.Conv2DTranspose if transposed else layers.Conv2D
 
     def make(*, name, bias=True, spectral=False, msra=None):
         initializer = "glorot_uniform"

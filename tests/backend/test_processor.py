@@ -24,7 +24,7 @@ def cpu(monkeypatch):
 def test_auto_is_what_the_processor_multiplies(cpu, monkeypatch, tmp_path, flags, precision):
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: fpu sse2 {flags}\nbugs :\n" * 2)
     can = processor.multiplies_bfloat16(tmp_path / "cpuinfo")
-    monkeypatch.setattr(backend, "multiplies_bfloat16", lambda: can)
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: can)
     assert backend.precision("auto") == precision
 
 
@@ -39,11 +39,11 @@ def test_an_accelerator_has_bfloat16(monkeypatch):
 
 def test_jax_on_a_cpu_would_convert_every_convolution(cpu, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(backend, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: True)
     assert backend.precision("auto") == "float32"
 
 
 def test_a_training_goes_on_in_what_it_began_with(cpu, monkeypatch):
-    monkeypatch.setattr(backend, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: False)
     assert backend.precision("auto", recorded="bfloat16") == "bfloat16"
     assert backend.precision("float16", recorded="bfloat16") == "float16"  # which the trainer then refuses

@@ -247,6 +247,21 @@ def test_batch_normalization_is_that_of_keras(options):
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize("kernel", [3, 9, (4, 1), (2, 5)])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False, "activation": "tanh"}, {"strides": 2}])
+@pytest.mark.parametrize("maps", [3, 8])
+def test_a_convolution_is_that_of_keras(maps, kernel, options):
+    ours, theirs = (kind(maps, kernel, padding="same", **options) for kind in (layers.Conv2D, keras.layers.Conv2D))
+    x = picture(2, 7, 6, 5)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+        fill(layer)
+    for training in (True, False):
+        np.testing.assert_allclose(run(ours, x, training=training), run(theirs, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(array(ours.fast(x[:1], single=True)), run(theirs, x[:1]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.backends
 def test_a_frozen_batch_normalization_does_not_learn_its_batch():
     layer = layers.BatchNormalization(trainable=False)
     x = 5 + picture(2, 4, 4, 3)
@@ -264,15 +279,20 @@ def passes(x, weight):
 
     return {
         "batch": (lambda maps, gamma: backend.batch_normalization(maps, gamma, gamma * 0, small)[0], normalised),
+        "few": (
+            lambda maps, kernel: backend.convolution(maps, kernel, (1, 1), single=False),
+            lambda maps, kernel: ops.conv(maps, kernel, padding="same"),
+        ),
         "prelu": (backend.prelu, lambda maps, alpha: ops.relu(maps) - alpha * ops.relu(-maps)),
     }
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("name", ["batch", "prelu"])
+@pytest.mark.parametrize("name", ["batch", "few", "prelu"])
 @pytest.mark.parametrize("argument", [0, 1])
 def test_gradients_of_training_passes(name, argument):
-    x, weight, upstream = picture(2, 4, 5, 3), 1.5 + picture(3, seed=1), picture(2, 4, 5, 3, seed=2)
+    x, upstream = picture(2, 4, 5, 3), picture(2, 4, 5, 3, seed=2)
+    weight = 1.5 + picture(*((3, 2, 3, 3) if name == "few" else (3,)), seed=1)
     x += 0.1 * np.sign(x)  # away from the kink of PReLU
     ours, keras_formula = passes(x, weight)[name]
 
