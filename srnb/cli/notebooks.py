@@ -158,7 +158,7 @@ def run(
 @click.option(
     "--base",
     metavar="RUN",
-    help="Run that these are variants of, to be shown in its notebook 5. It is not repeated for each seed.",
+    help="Run that these are variants of, to be shown in its notebook 5. With --seeds it is repeated, too, once.",
 )
 @seeds_option
 @backend_option
@@ -228,13 +228,15 @@ def grid(
         if base.folder.parent.resolve() != results.resolve():  # notebook 5 looks beside it
             raise ValueError(f"--base must be a run in --results, {results}. Received: {base.folder}")
     data = base.require("data", notebook=1) if base and not paths[0].stem.startswith("01") else None
-    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "base": base and base.name, "data": data}
+    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "data": data}
     prefix = prefix or Path(name).stem
     chain.require_name(prefix)
     if dry_run:
         folders = [Path(results).absolute() / f"{prefix}-{variation}" for variation in planned]
         return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
-    begun = grids.begin(planned, results=results, prefix=prefix, **fixed)
+    begun = grids.begin(planned, results=results, prefix=prefix, base=base and base.name, **fixed)
+    if base:
+        begun = [*grids.begin_seeds(base, paths, seeds or own, **fixed), *begun]
     if cluster:
         folders = [run.folder for run in begun]
         return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
@@ -348,15 +350,12 @@ def publish(name, base, metrics, out, results):
     from srnb.runs import find
 
     run = chain.find(base, results=results)
-    others = [
-        each
-        for each in find(run.folder.parent)
-        if each.read().get("base") == run.name and each.name.startswith(f"{name}-") and each.name != run.name
-    ]
+    beside = [each for each in find(run.folder.parent) if each.read().get("base") == run.name]
+    others = [each for each in beside if each.name.startswith(f"{name}-")]
     if not others:
         raise ValueError(f"GRID must have runs {name}-… whose --base was {run.name}. Received: none in {results}")
     asked = [metric.strip() for metric in metrics.split(",")]
-    for each in others:
+    for each in (run, *archive.seeds(run), *others):
         if each.is_done and not (each.folder / "metrics.csv").is_file():
             click.echo(f"measuring {each.name}")
             archive.measure(each, metrics=asked)

@@ -21,6 +21,13 @@ KEYS = ["variant", "seed", "stage", "image", "metric"]
 HIDDEN = ("run_folder", "resume", "runs", "start_from", "dataset_folder")  # parameters that say where, not what
 
 
+def seeds(run):
+    """Return the runs beside a run that are the same with another seed."""
+    beside = [(other, other.read()) for other in runs.find(run.folder.parent)]
+    named = f"{run.name}-seed"
+    return [other for other, own in beside if own.get("base") == run.name and other.name == f"{named}{own.get('seed')}"]
+
+
 def measure(run, *, metrics):
     """Measure the networks of a run on its held-out photographs, as notebook 4 does, and write its metrics.csv."""
     from srnb.evaluation import inference
@@ -38,16 +45,15 @@ def write(folder, run, others, *, metrics):
     A variant is called as its run is, without the name of the grid, which is the folder's, before it.
     Raises ValueError if one of them is not finished or cannot be compared with `run`.
     """
-    folder = Path(folder)
-    seeds = [other for other in runs.find(run.folder.parent) if _is_seed(other, run)]
-    names = [other.name for other in (*seeds, *others)]
+    folder, repeated = Path(folder), seeds(run)
+    names = [other.name for other in (*repeated, *others)]
     found, left_out = ablation.variants(run, names)
     if left_out:
         reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
         raise ValueError(f"what is published must be finished and comparable. Received: {reasons}")
     compared = {run.name: run}
     for label, other in list(found.items())[1:]:
-        compared[label if other.name in names[: len(seeds)] else other.name.removeprefix(f"{folder.name}-")] = other
+        compared[label if other.name in names[: len(repeated)] else other.name.removeprefix(f"{folder.name}-")] = other
     table = ablation.measured(compared, metrics=metrics).replace({"run": {run.name: BASE}})
     protocols = table.drop_duplicates("metric").set_index("metric")["protocol"]
     kept = table.rename(columns={"run": "variant", "model": "stage"})[[*KEYS, "value"]].round({"value": 5})
@@ -56,12 +62,6 @@ def write(folder, run, others, *, metrics):
     files.write_text(folder / "metrics.csv", kept.to_csv(index=False))
     runs.write_json(folder / "run.json", record)
     return folder
-
-
-def _is_seed(other, run):
-    """Whether a run is `run` with another seed."""
-    record = other.read()
-    return record.get("base") == run.name and other.name == f"{run.name}-seed{record.get('seed')}"
 
 
 def _record(run, compared):

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from srnb import runs
-from srnb.runner import chain, kernel, lock, screen
+from srnb.runner import chain, kernel, lock, presets, screen
 
 
 def complete(run, *, workers=1, timeout=None, echo=print, take_over=False, alone=False):
@@ -80,6 +80,20 @@ def begin(planned, *, results, prefix, backend, preset, base=None, data=None):
             chain.begin(run.folder, paths, values=values, **fixed)
         begun.append(run)
     return begun
+
+
+def begin_seeds(base, paths, seeds, *, backend, preset, data=None):
+    """Return the runs <base>-seed1, <base>-seed2 …: `base` with its next seeds, `seeds` in all, begun if missing.
+
+    paths: the notebooks of those that are begun here. backend, preset, data: those of `begin`.
+    """
+    record = base.read()
+    changes = presets.replicas({}, seeds, seed=record.get("seed") or 0, base=True)
+    found = {name: runs.Run(base.folder.parent / f"{base.name}-{name}") for name in changes}
+    missing = {name: (paths, record["values"] | changes[name]) for name, run in found.items() if not run.read()}
+    fixed = {"backend": backend, "preset": preset, "base": base.name, "data": data}
+    begin(missing, results=base.folder.parent, prefix=base.name, **fixed)
+    return list(found.values())
 
 
 def execute(begun, *, workers=1, timeout=None, echo=print):

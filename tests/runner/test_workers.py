@@ -47,10 +47,13 @@ def requires_whole(slow, fast):
 
 
 def test_a_grid_runs_the_notebooks_it_is_told_on_the_data_of_its_base(place):
-    toy.write(place / "notebooks", "03_after", "run_folder = ''", "print('after')")
-    toy.run_of(place, "base").update(data={"train": ["a.png"]})
-    toy.srnb(place, "grid", "rates", "03", "--base", "base")
-    runs = [toy.run_of(place, f"rates-{name}") for name in ("slow", "fast")]
+    data = {"train": ["a.png"]}
+    toy.run_of(place, "base").update(data=data, seed=4, values={"rate": 0.3})
+    toy.write(place / "notebooks", "03_after", "run_folder = ''\nseed = 0", "print('after')")
+    toy.srnb(place, "grid", "rates", "03", "--base", "base", "-p", "seed", "4", "--seeds", "2")
+    assert toy.run_of(place, "base-seed5").read()["values"] == {"rate": 0.3, "seed": 5}
+    names = ("rates-slow", "rates-fast", "rates-slow-seed5", "rates-fast-seed5", "base-seed5")
+    runs = [toy.run_of(place, name) for name in names]
     assert all(run.is_done and list(run.read()["notebooks"]) == ["03_after"] for run in runs)
     assert all(run.read()["data"] == {"train": ["a.png"]} for run in runs)
 
