@@ -158,9 +158,11 @@ class Run:
     def metrics(self):
         """Return metrics.csv, a frame with columns run, model, dataset, image, metric, protocol, value.
 
-        Raises FileNotFoundError if there is none, ValueError if it is damaged.
+        Raises Missing if there is none, ValueError if it is damaged.
         """
         path = self.folder / "metrics.csv"
+        if not path.is_file():
+            raise Missing(f"{self.folder} must hold the metrics.csv of notebook 4: run it first with this run_folder")
         try:
             text = path.read_text("utf-8")
             if text and not text.endswith("\n"):  # the last number may have lost digits

@@ -107,6 +107,11 @@ def test_foreign_metrics_are_refused(run, content):
         run.metrics()
 
 
+def test_missing_metrics_say_which_notebook_writes_them(run):
+    with pytest.raises(runs.Missing, match=r"must hold the metrics\.csv of notebook 4"):
+        run.metrics()
+
+
 def test_log_survives_a_cut_line_and_is_cut_back(run):
     for step in (50, 100, 150):
         run.log({"stage": "pretrain", "step": step, "pixel": np.float32(1 / step)})
