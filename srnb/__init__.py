@@ -14,18 +14,22 @@ runner       notebooks run headless: presets, one kernel, a chain, a grid
 runs         a run's folder
 progress     what a long cell shows
 files        where a checkout and the cache keep their files, and how one is written whole
+greetings    what TensorFlow says as it is imported
 cli          the `srnb` command
 
 Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
-bottom runs, progress and files.
+bottom runs, progress, files and greetings.
 """
 
 import logging
 import os
 
-# TensorFlow greets every process on stderr, and warns of programs compiled anew, which every size of picture needs
+from srnb import greetings
+
+# TensorFlow speaks to every process on stderr, and warns of programs compiled anew, which every size of picture needs
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # On a CPU without AVX-512 TensorFlow takes Eigen's convolutions by itself; oneDNN's train SRResNet 1.1 times as fast
 # there, and an SRGAN 1.3 times
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+greetings.withhold()
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,0 +1,35 @@
+"""TensorFlow is imported without a word, and what else is written to stderr meanwhile goes on."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def said(code, **options):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("before", ["", "import os; os.close(2)\n"])
+def test_an_import_is_silent(before):
+    assert said(f"{before}import srnb\nimport keras\nprint(keras.ops.ones(3))") == ""
+
+
+def test_a_program_that_does_not_ask_hears_the_greeting():
+    assert "oneDNN" in said("import os; os.environ['TF_ENABLE_ONEDNN_OPTS'] = '1'; import tensorflow")
+
+
+def test_errors_and_warnings_go_on(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\n"
+        "os.write(2, b'I0000 00:00:1795720869.164244 1 port.cc:153] a greeting\\n')\n"
+        "os.write(2, b'E0000 00:00:1795720869.164244 1 cuda.cc:1] no driver\\n')\n"
+        "raise ImportError('broken')\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import srnb\n"
+        "try:\n    import tensorflow\nexcept ImportError as error:\n    print(error, file=sys.stderr)"
+    )
+    assert said(code).splitlines() == ["E0000 00:00:1795720869.164244 1 cuda.cc:1] no driver", "broken"]
