@@ -16,9 +16,11 @@ of matmul     floating-point operations a second, as a share of what a big matri
               Those of a step are counted: two for each multiply-add of a convolution or dense layer; a network that
               learns is passed three times (forward, gradients of maps, gradients of weights). A pixel step is 3 G, a
               GAN step 3 G + 2 D (through the discriminator to the generator) + 6 D (real and fake), one D more where
-              the loss is relativistic; G and D are one forward pass of a batch. There is one generator forward pass.
+              the loss is relativistic, + 3 V (features of real and fake, and back to the generator); G, D and V are one
+              forward pass of a batch. There is one generator forward pass.
 
-GAN cases have a pixel and an adversarial loss; the perceptual loss is no part of them.
+GAN cases have a pixel, a perceptual and an adversarial loss. The features are VGG16's, up to block2_conv2 as in the
+sample run, or to block5_conv3, the last: VGG19's, which the papers take, would have to be downloaded.
 """
 
 import argparse
@@ -31,6 +33,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 
 from reference import processes
 
@@ -42,6 +45,7 @@ CASES = {
         "generator": ("srresnet", SMALL),
         "discriminator": ("srgan_discriminator", {"width": 32, "grid": 1}),
         "adversarial": "vanilla",
+        "features": "block2_conv2",
         "patch": 64,
         "batch": 8,
     },
@@ -50,6 +54,7 @@ CASES = {
         "generator": ("srresnet", FULL),
         "discriminator": ("srgan_discriminator", {"width": 64, "grid": 6}),
         "adversarial": "vanilla",
+        "features": "block5_conv3",
         "patch": 96,
         "batch": 16,
     },
@@ -57,6 +62,7 @@ CASES = {
         "generator": ("rrdb", {}),
         "discriminator": ("esrgan_discriminator", {}),
         "adversarial": "relativistic_average",
+        "features": "block5_conv3",
         "patch": 128,
         "batch": 16,
     },
@@ -182,6 +188,7 @@ def keras_step(case, precision, _):
     import keras
 
     from srnb import backend, losses, models, training
+    from srnb.models import features
     from srnb.training import optimizers
 
     keras.config.set_dtype_policy(optimizers.POLICIES[precision])
@@ -195,18 +202,22 @@ def keras_step(case, precision, _):
             "adversarial": (1e-3, losses.ADVERSARIAL[case["adversarial"]]),
             "discriminator_optimizer": optimizers.adam(1e-4, precision=precision),
         }
+    terms = {"pixel": (1.0, losses.l1)}
+    if "features" in case:
+        vgg = features.build("vgg16", case["features"])
+        terms["perceptual"] = (1.0, partial(losses.perceptual, features=vgg))
     trainer = training.Trainer(
         networks[0],
-        terms={"pixel": (1.0, losses.l1)},
+        terms=terms,
         generator_optimizer=optimizers.adam(1e-4, precision=precision),
         **gan,
     )
-    costs = [models.cost(network) for network in networks]
-    passes = 3, 9 if gan and losses.relativistic(gan["adversarial"][1]) else 8
+    costs = [models.cost(network) for network in (*networks, *([vgg] if "features" in case else []))]
+    passes = 3, 9 if gan and losses.relativistic(gan["adversarial"][1]) else 8, 3
     forward = [cost["multiply_adds"] * case["patch"] ** 2 + cost["multiply_adds_per_picture"] for cost in costs]
     about = {
         "device": backend.accelerator() or "CPU",
-        "parameters": [cost["trainable"] for cost in costs],
+        "parameters": [cost["trainable"] for cost in costs[: len(networks)]],
         "flops": 2 * case["batch"] * sum(count * work for count, work in zip(passes, forward, strict=False)),
     }
     return lambda lr, hr: trainer.train_step(lr, hr)["pixel"], about
@@ -217,7 +228,7 @@ def torch_step(case, precision, engine):
 
     _, discriminator = case.get("discriminator", (None, None))
     layout = {"channels_last": engine == TORCH[0], "bfloat16": precision == "bfloat16"}
-    step, parameters = training_step(case["generator"][1], discriminator, **layout)
+    step, parameters = training_step(case["generator"][1], discriminator, case.get("features"), **layout)
     return step, {"device": None, "parameters": parameters}
 
 

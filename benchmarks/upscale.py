@@ -12,6 +12,7 @@ ratios. PyTorch, in the layout that is faster, is the extra `compare`; without i
 import argparse
 import contextlib
 import importlib.util
+import signal
 import statistics
 import sys
 import tempfile
@@ -136,4 +137,5 @@ def peak_gib():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no engine goes on alone
     main()

@@ -1,8 +1,8 @@
 """SRResNet, its discriminator and their training step in plain PyTorch: what our benchmarks compare with.
 
 Ledig et al. 2017, figure 4, layer for layer as `srresnet` and `srgan_discriminator` of the zoo, and the same work in a
-step: L1, Adam, the vanilla adversarial loss, one forward pass of the generator, a moving average of it. Fused Adam and
-`_foreach_lerp_` are the fastest that PyTorch has for the last two.
+step: L1, VGG16 features, the vanilla adversarial loss, Adam, one forward pass of the generator, a moving average of it.
+Fused Adam and `_foreach_lerp_` are the fastest that PyTorch has for Adam and the average.
 """
 
 import copy
@@ -56,7 +56,23 @@ def build_discriminator(*, width, grid):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(grid), nn.Flatten(), *head)
 
 
-def training_step(generator_options, discriminator_options, *, channels_last, bfloat16):
+def build_features(tap):
+    """VGG16 up to the activation of a layer, as `models.features`: frozen, with random weights, which take as long."""
+    last_block, last_convolution = (
+        int(part[len(word) :]) for part, word in zip(tap.split("_"), ("block", "conv"), strict=True)
+    )
+    layers, maps = [], 3
+    for block, (width, count) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), 1):
+        if block > last_block:
+            break
+        layers += [nn.MaxPool2d(2)] if block > 1 else []
+        for _ in range(min(count, last_convolution) if block == last_block else count):
+            layers += [nn.Conv2d(maps, width, 3, padding=1), nn.ReLU()]
+            maps = width
+    return nn.Sequential(*layers).requires_grad_(False)
+
+
+def training_step(generator_options, discriminator_options, tap=None, *, channels_last, bfloat16):
     """Return `step(lr, hr) -> loss` on NHWC arrays, on a GPU if there is one, and the trained parameters by network."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
@@ -71,6 +87,8 @@ def training_step(generator_options, discriminator_options, *, channels_last, bf
         discriminator = build_discriminator(**discriminator_options).to(device, memory_format=layout)
         discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-4, betas=(0.9, 0.99), fused=True)
         networks.append(discriminator)
+    if tap:
+        features = build_features(tap).to(device, memory_format=layout)
 
     def loss_of(logits, target):
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
@@ -88,9 +106,11 @@ def training_step(generator_options, discriminator_options, *, channels_last, bf
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             sr = generator(lr)
             pixel = loss = functional.l1_loss(sr, hr)
+            if tap:
+                loss = loss + functional.l1_loss(features(sr), features(hr))
             if discriminator_options:
                 discriminator.requires_grad_(False)
-                loss = pixel + 1e-3 * loss_of(discriminator(sr), 1.0)
+                loss = loss + 1e-3 * loss_of(discriminator(sr), 1.0)
         move(optimizer, loss)
         torch._foreach_lerp_(averaged, followed, 0.001)
         if discriminator_options:
