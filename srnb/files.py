@@ -1,6 +1,7 @@
 """Files on disk: the folders of a checkout and of the cache, and how a file is written whole or not at all."""
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -61,6 +62,15 @@ def whole(path):
         raise
     finally:
         _remove(temporary)
+
+
+def require_room(path, size):
+    """Raise the OSError of a full disk, with `path` as its file, unless there is room for `size` bytes.
+
+    For libraries that would otherwise name no file, or print tracebacks while they fail.
+    """
+    if shutil.disk_usage(Path(path).parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def write_text(path, text):

@@ -111,6 +111,12 @@ def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".a.txt.mine", "a.txt"]
 
 
+def test_room_is_required_before_a_library_writes(tmp_path):
+    files.require_room(tmp_path / "a.bin", 10)
+    with pytest.raises(OSError, match=r"No space left on device.*a\.bin"):
+        files.require_room(tmp_path / "a.bin", 2**60)
+
+
 def test_a_full_disk_leaves_no_half_file(tmp_path):
     with pytest.raises(OSError, match=r"No space left.*a\.bin"), files.whole(tmp_path / "a.bin") as temporary:
         with open(temporary, "wb") as file:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from srnb import files
 from srnb.models.layers import SpectralNormalization
 
+ENTRY = 4096  # bytes that a variable takes in HDF5 beside its values, at most
 RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
 
 
@@ -44,9 +45,10 @@ def save_weights(model, path):
     with files.whole(path) as temporary:
         if kind == ".safetensors":
             arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
+            _require_room(model, temporary)
             save_file(arrays, temporary)
         else:
-            model.save_weights(temporary)
+            _save_h5(model, temporary)
 
 
 def load_weights(model, path):
@@ -67,7 +69,7 @@ def load_weights(model, path):
         return
     with tempfile.TemporaryDirectory() as folder:  # Keras names the entries of its files by their order
         own = Path(folder) / "own.weights.h5"
-        model.save_weights(own)
+        _save_h5(model, own)
         with _whole(path):
             shapes = _h5_shapes(path)
         _check(_h5_shapes(own), shapes, f"{path} and {model.name}")
@@ -147,6 +149,15 @@ def _whole(path):
         yield
     except (OSError, RuntimeError, KeyError, ValueError, SafetensorError) as error:
         raise ValueError(f"a weight file must be whole. Received: {path} ({error})") from None
+
+
+def _save_h5(model, path):
+    _require_room(model, path)
+    model.save_weights(path)
+
+
+def _require_room(model, path):
+    files.require_room(path, 4 * model.count_params() + ENTRY * (len(model.variables) + 4))
 
 
 def _check(expected, received, what):

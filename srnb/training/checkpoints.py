@@ -13,6 +13,7 @@ def save(path, variables, parameters):
     """Write the values of Keras variables, in the given order, and a flat dict, whole or not at all."""
     arrays = {name: np.asarray(variable.value) for name, variable in _named(variables).items()}
     with files.whole(path) as temporary:
+        files.require_room(temporary, sum(array.nbytes for array in arrays.values()) + 1000 * (len(arrays) + 4))
         save_file(arrays, temporary, metadata={"parameters": json.dumps(parameters)})
 
 

@@ -151,18 +151,6 @@ def test_what_no_index_needs_is_unused_once_it_is_old(tmp_path):
     assert shards.unused([], pool).keys() == {both, pool / shards.read(both)["photographs"][1]["file"]}
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of a megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a tmpfs can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk_leaves_whole_shards_only(tmp_path, small_disk):
     paths = noise.photographs(tmp_path, [(300, 400), (300, 401), (300, 402), (300, 403)])  # 352 KiB each
     with pytest.raises(OSError, match=r"No space left on device.*disk"):

@@ -1,3 +1,4 @@
+import gc
 import json
 
 import keras
@@ -77,6 +78,18 @@ def test_a_damaged_file_is_named(network, tmp_path, kind):
                 models.load_weights(network, tmp_path / f"g{kind}")
             for old, new in zip(before, network.get_weights(), strict=True):
                 np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("kind", [".weights.h5", ".safetensors"])
+def test_a_full_disk_is_said_in_a_line_that_names_the_file(network, small_disk, kind, capfd):
+    with open(small_disk / "filler", "wb") as file:
+        file.write(bytes(2**20 - 2**14))
+    with pytest.raises(OSError, match=rf"No space left on device.*network\{kind}"):
+        models.save_weights(network, small_disk / f"network{kind}")
+    del network
+    gc.collect()  # where HDF5 has failed, it fails again as its objects are taken away
+    assert "Traceback" not in capfd.readouterr().err
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def test_inner_networks_keep_their_names(tmp_path):
