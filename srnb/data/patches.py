@@ -21,10 +21,10 @@ AUGMENTATIONS = (*PREPARED, "colour", "mixup", "cutblur")
 
 
 def augmentations(text, *, prepared=False, resident=False):
-    """Return the names in a comma-separated text as a tuple.
+    """Return the augmentations in a comma-separated text as a tuple.
 
-    prepared, resident: LR comes from disk, or all from the accelerator's memory, where not everything is possible.
-    Raises ValueError unless all are known and possible.
+    prepared: whether LR is read from disk; resident: whether photographs stay in the accelerator's memory. Both limit
+    what is possible. Raises ValueError for a name that is unknown, impossible or repeated.
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     possible = GEOMETRIC if resident else PREPARED if prepared else AUGMENTATIONS
@@ -35,7 +35,7 @@ def augmentations(text, *, prepared=False, resident=False):
 
 
 class Plan(NamedTuple):
-    """What the n patches of a batch are: arrays (n,), and `corners` (n, 2), first row and column in HR."""
+    """The n patches of a batch: arrays (n,), and `corners` (n, 2), first row and column in HR."""
 
     photographs: np.ndarray  # positions in the index
     copies: np.ndarray  # of their LR
@@ -45,18 +45,18 @@ class Plan(NamedTuple):
 
 
 class Patches:
-    """Batches of (lr, hr), float32 NHWC in [0, 1], 8-bit values as in files, from the shards of an index.
+    """Batches of (lr, hr), float32 NHWC in [0, 1] with 8-bit values as in files, from the shards of an index.
 
-    `patch_size` is that of HR. Each epoch takes one patch of every photograph, in an order of its own; a photograph
-    smaller than a patch is continued by its mirror image. LR is made from the patch with a margin around it, so it is
-    the patch of the whole photograph's LR. Where the index has LR prepared it is taken from there, of a copy drawn at
-    random, with patches at multiples of the scale.
-    `augment` names what is done: "flip", "rotate" (by 90 degrees); and to every second patch "channels" (shuffled),
-    "colour" (brightness, contrast), "mixup", "cutblur" (Yoo et al. 2020). All change HR before LR is made, but for
-    "cutblur", which is about LR only. With LR prepared only the first three are possible.
-    resident: `stream` cuts the same batches from photographs that stay in the accelerator's memory, 3 bytes a pixel;
-    LR must be prepared, and "flip" and "rotate" are what can be done.
-    The position in the data is the number of the next step, nothing else.
+    patch_size: side of the HR patch, a multiple of `scale`. Each epoch takes one patch of every photograph, in a new
+    order; a photograph smaller than a patch is extended by reflection. LR is made from the patch and a margin around
+    it, so that it equals a crop of the whole photograph's LR. If the index has prepared LR, a random copy of that is
+    used, with patches at multiples of the scale.
+    augment: "flip", "rotate" (by 90 degrees); and for every second patch "channels" (shuffled), "colour" (brightness,
+    contrast), "mixup", "cutblur" (Yoo et al. 2020). All change HR before LR is made, except "cutblur", which changes LR
+    only. With prepared LR only the first three are possible.
+    resident: `stream` cuts the same batches from photographs that stay in the accelerator's memory, 3 bytes per pixel;
+    LR must be prepared, and only "flip" and "rotate" are possible.
+    The only state is the number of the next step. Raises ValueError for arguments that do not fit together.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Patches:
             self._check_prepared(record["lr"])
 
     def plan(self, step):
-        """Return what batch number `step` is made of, and the generator that draws what else is random in it."""
+        """Return the `Plan` of batch number `step`, and the generator of everything else in it that is random."""
         n, size = self.batch_size, self.patch_size
         generator = np.random.default_rng([self.seed, step])
         places, turns, flips = generator.random((n, 2)), generator.integers(4, size=n), generator.integers(2, size=n)
@@ -92,7 +92,7 @@ class Patches:
         return Plan(chosen, copies, corners, turns, flips), generator
 
     def batch(self, step):
-        """Return batch number `step`: lr (N, h, w, 3), hr (N, H, W, 3)."""
+        """Return batch number `step`: lr (N, h, w, 3) and hr (N, H, W, 3), float32 in [0, 1]."""
         n, size, scale = self.batch_size, self.patch_size, self.scale
         plan, generator = self.plan(step)
         margin = 0 if self.lr_copies else 2 * scale
@@ -120,9 +120,9 @@ class Patches:
         return images.from_uint8(lr), images.from_uint8(hr)
 
     def stream(self, start_step=0, *, workers=2):
-        """Yield batch(start_step), batch(start_step + 1), ...: made ahead by threads, the same with any number.
+        """Yield batch(start_step), batch(start_step + 1), ..., made in advance by `workers` threads.
 
-        Where photographs are resident the batches are tensors of the backend.
+        With resident photographs the batches are tensors of the backend.
         """
         if self.resident:
             return (self._cut(self.plan(step)[0]) for step in itertools.count(start_step))
@@ -142,7 +142,7 @@ class Patches:
 
     @property
     def parameters(self):
-        """What decides the batches beside the photographs, as JSON keeps it: a resumed training must share it."""
+        """What determines the batches beside the photographs, a dict for JSON that a resumed training must share."""
         names = ("patch_size", "scale", "batch_size", "seed", "degradation", "lr_copies")
         return {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
 
@@ -164,7 +164,7 @@ class Patches:
         return np.random.default_rng([self.seed, epoch, 2**32]).permutation(len(self.entries))
 
     def _crop(self, entry, top, left, size, margin):
-        """Return (size + 2 margin) squared pixels around a patch, on disk; only their rows are read, then let go."""
+        """Return (size + 2 margin)² pixels around a patch from disk; only their rows are read, and not kept."""
         path = os.path.join(self.folder, entry["file"])
         try:
             with open(path, "rb", buffering=0) as file:
@@ -185,7 +185,7 @@ class Patches:
 
 
 def _turned(patch, turns, flip):
-    """Turn a patch by 90 degrees as numpy.rot90 does, then mirror it left to right."""
+    """Rotate a patch by multiples of 90 degrees like numpy.rot90, then flip it left to right."""
     if turns % 2:
         patch = patch.swapaxes(0, 1)
     rows, columns = ((1, 1), (-1, 1), (-1, -1), (1, -1))[turns]
@@ -193,7 +193,7 @@ def _turned(patch, turns, flip):
 
 
 def _channels(generator, *batches):
-    """Shuffle the colour channels of every second patch, in all batches alike."""
+    """Shuffle the colour channels of every second patch, in the same way in all batches."""
     orders = [generator.permutation(3) if generator.integers(2) else np.arange(3) for _ in batches[0]]
     return [np.stack([patch[..., order] for patch, order in zip(batch, orders, strict=True)]) for batch in batches]
 
@@ -218,7 +218,7 @@ def _mixup(generator, hr):
 
 
 def _cutblur(generator, lr, hr, scale):
-    """Let a part of LR be as sharp as HR: HR sampled, not averaged; the network must see where there is less to do."""
+    """Replace a part of LR by HR, sampled instead of averaged: the network must learn where there is less to do."""
     lr = lr.copy()
     for i in np.flatnonzero(generator.integers(2, size=len(lr))):
         height, width = (generator.uniform(0.2, 0.7, 2) * lr.shape[1:3]).astype(int) + 1

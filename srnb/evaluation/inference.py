@@ -22,10 +22,10 @@ MEMORY = 4 * 2**30  # bytes that maps may take where nothing is said, if that is
 
 
 def load(path):
-    """Return a generator: the name of one that ships, a run's folder (its newest stage), or a weight file.
+    """Return a generator, given the name of one that ships, a run's folder (for its last stage), or a weight file.
 
-    A weight file is one of a run, or what others have published for PyTorch: .pth, .pt. Raises FileNotFoundError or
-    ValueError when there is no such network.
+    A weight file is one in a run's folder, or a published one for PyTorch: .pth, .pt. Raises FileNotFoundError or
+    ValueError if there is no such network.
     """
     if str(path) in shipped.names():
         return shipped.load(str(path))
@@ -49,10 +49,10 @@ def load(path):
 
 
 def ends(path):
-    """Return name -> network for what `load` takes: the network, and before it the one that its training began from.
+    """Return {name: network} for an argument of `load`: one network, or two that can be blended.
 
-    There are two where they can be blended: a run with both stages, or a network that was trained from another that
-    ships.
+    Two are returned for a run with both stages, and for a shipped network that was trained from another one, which then
+    comes first.
     """
     if str(path) in shipped.names():
         return {name: shipped.load(name) for name in (shipped.origin(str(path)), str(path)) if name}
@@ -64,16 +64,16 @@ def ends(path):
 def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):
     """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
 
-    A picture that needs more than `memory` bytes (by default a quarter of what is free, at most 4 GiB) goes through the
-    network in tiles, each seen with `overlap` pixels around it. By default these cover the network's receptive field,
-    and tiles change nothing. `tile` sets their side in pixels of `lr`; 0 takes the picture whole.
-    A network that looks at all of a picture at once (attention, pooling over it) takes it whole in front of its
-    enlargement; where that needs more than `memory`, ValueError says so, with the size that fits.
-    `precision` is float32, bfloat16 or "auto", see `backend.precision`. `ensemble=True` takes the mean over the eight
-    flips and turns of the picture (Lim et al. 2017). `batch_size` tiles go through the network together.
+    A picture that needs more than `memory` bytes (by default a quarter of the free memory, at most 4 GiB) is processed
+    in tiles with `overlap` pixels around each. By default the overlap covers the network's receptive field, so that
+    tiling changes nothing. `tile` is their side in pixels of `lr`; 0 stands for the whole picture.
+    The part before the upscaling of a network that sees the whole picture (attention, global pooling) is not tiled;
+    raises ValueError, with the size that fits, if that needs more than `memory`.
+    `precision` is "float32", "bfloat16" or "auto", see `backend.precision`. `ensemble` averages over the eight flips
+    and rotations of the picture (Lim et al. 2017). `batch_size` is the number of tiles per batch.
     `progress(done, total)` is called after each batch of tiles.
-    `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network of
-    one channel gets the luma, Y of BT.601 in studio range; chroma is then enlarged by bicubic, as the papers do.
+    `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network with
+    one channel gets the luma, Y of BT.601 in studio range; chroma is upscaled by bicubic, as in the papers.
     """
     options |= {"tile": tile, "overlap": overlap, "memory": memory, "precision": precision, "ensemble": ensemble}
     return np.concatenate(list(strips(model, lr, **options)))
@@ -91,7 +91,7 @@ def strips(
     batch_size=1,
     progress=None,
 ):
-    """Yield the result of `upscale` from top to bottom, one row of tiles at a time: memory for one row is enough."""
+    """Yield the result of `upscale` from top to bottom, one row of tiles at a time, which saves memory."""
     if np.ndim(lr) != 3 or lr.shape[-1] != 3 or 0 in lr.shape or lr.dtype.kind != "f":
         raise ValueError(f"lr must have shape (height, width, 3) and be float. Received: {np.shape(lr)}, {lr.dtype}")
     if 0 < (tile or 0) < 2 * BLEND or (tile or 0) < 0 or (overlap or 0) < 0 or batch_size < 1 or (memory or 1) <= 0:
@@ -113,7 +113,7 @@ def strips(
 
 
 def _in_colour(upscaled, chroma):
-    """Turn strips of luma into RGB with the same rows of the enlarged chroma."""
+    """Yield strips of luma as RGB, with the same rows of the upscaled chroma."""
     row = 0
     to_rgb = np.linalg.inv(YCBCR).T
     for strip in upscaled:
@@ -123,7 +123,7 @@ def _in_colour(upscaled, chroma):
 
 
 def _enlarged(image, row, strip):
-    """Return the rows of the bicubic enlargement of `image` that lie where a strip lies, from `row` on."""
+    """Return the rows of the bicubic upscaling of `image` that belong to a strip, from `row` on."""
     factor = strip.shape[1] // image.shape[1]
     first, last = row // factor, (row + len(strip)) // factor
     above = min(first, 3)  # bicubic looks at two rows beyond
@@ -160,8 +160,8 @@ def _strips(network, lr, *, tile, overlap, ensemble, batch_size, progress):
 def upscale_file(model, source, target, **options):
     """Upscale an image file to a PNG file, strip by strip; `options` are those of `strips`.
 
-    What the file has is kept: transparency (enlarged by bicubic), a single grey channel, 16 bits per channel. The
-    result is upright and sRGB. Raises what `images.read` raises.
+    Transparency (upscaled by bicubic), a single grey channel and 16 bits per channel are kept. The result is upright
+    and in sRGB. Raises what `images.read` raises.
     """
     lr = images.read(source, background=(0, 0, 0))
     grey, transparent, bits = images.kind(source)
@@ -176,7 +176,7 @@ def upscale_file(model, source, target, **options):
 
 
 def _layers(upscaled, lr, alpha, grey):
-    """Make strips of a picture grey again where it was, and add the same rows of the enlarged alpha."""
+    """Yield strips as grey if the picture was grey, with the same rows of the upscaled alpha."""
     row = 0
     for strip in upscaled:
         layers = [to_grey(strip) if grey else strip]
@@ -187,10 +187,10 @@ def _layers(upscaled, lr, alpha, grey):
 
 
 def _windows(length, tile, margin):
-    """Cut `length` pixels into equal shares of at most `tile`; return [(first, last, window start)], window size.
+    """Divide `length` pixels into equal shares of at most `tile`; return [(first, last, window start)], window size.
 
-    All windows have one size, so that a network is compiled once. They reach `margin` pixels beyond their share, except
-    where the picture ends: there the network meets the true border, as it would without tiles.
+    All windows have the same size, so that a network is compiled once. They extend `margin` pixels beyond their share,
+    except at the border of the picture, which the network must see as it would without tiles.
     """
     if length <= tile + 2 * margin:
         return [(0, length, 0)], length
@@ -201,7 +201,7 @@ def _windows(length, tile, margin):
 
 
 def _share(first, last, start, length, factor):
-    """Return where a share lies in the upscaled picture and in its window (slices), and how it fades at its ends."""
+    """Return the slices of a share in the upscaled picture and in its window, and its weights, faded at the ends."""
     low, high = max(first - BLEND // 2, 0), min(last + BLEND // 2, length)
     position = low + (np.arange((high - low) * factor, dtype="float32") + 0.5) / factor
     fade = np.ones(len(position), "float32")
@@ -213,7 +213,7 @@ def _share(first, last, start, length, factor):
 
 
 def _checked(network):
-    """Return `network` with its answers checked."""
+    """Return `network` with a check of its results."""
 
     def answer(batch):
         outputs = network(batch)
@@ -225,7 +225,7 @@ def _checked(network):
 
 
 class _Function:
-    """Any function of a batch, as a network."""
+    """A function of a batch, with the interface of `_Network`."""
 
     def __init__(self, function):
         self.function = function
@@ -239,14 +239,14 @@ class _Function:
 
 
 class _Network:
-    """A network that keeps within `memory` bytes, in tiles of its own behind the enlargement."""
+    """A network that stays within `memory` bytes; its part after the upscaling has tiles of its own."""
 
     def __init__(self, model, precision, memory):
         self.model, self.memory, self.scale = model, memory, models.scale(model)
         self.body, *self.tail = forward.halves(model, precision)
 
     def tiles(self, shape, tile, overlap):
-        """Return rows and columns of tiles, each as `_windows` does, for a picture of a shape."""
+        """Return the rows and columns of tiles for a picture of this shape, each as from `_windows`."""
         reach = sum(half.reach for half in (self.body, *self.tail)) if overlap is None else overlap
         if not math.isfinite(reach):
             self._must_fit(shape)
@@ -303,9 +303,9 @@ def _scaled(first, last, factor):
 
 
 def _fitting(shape, margin, needs, memory):
-    """Return the rows and columns, as `_windows` does, of the tiles that cost least of all that fit into `memory`.
+    """Return the rows and columns, as from `_windows`, of the cheapest tiles that fit into `memory`.
 
-    `needs(height, width)` is what a window takes; where none fits, the smallest is taken.
+    `needs(height, width)` returns the bytes for a window. If none fits, the smallest is used.
     """
     sides = [
         [_windows(length, math.ceil(length / count), margin) for count in range(1, max(length // (2 * BLEND), 1) + 1)]
@@ -322,7 +322,7 @@ def _fitting(shape, margin, needs, memory):
 
 
 def _eightfold(forward, batch):
-    """Return the mean of the network's answers to the eight flips and turns of a batch, each turned back."""
+    """Return the mean over the eight flips and rotations of a batch, each result transformed back."""
     total = 0
     for turns in range(4):
         for flip in (1, -1):
