@@ -5,6 +5,7 @@ keep 16 bits. What cannot be read exactly is refused with a ValueError that name
 of PNG are checked. JPEG, WebP, AVIF and others have none: a damaged file that still decodes passes for a picture.
 """
 
+import io
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,13 @@ def to_uint8(image):
 def from_uint8(array):
     """Scale uint8 0..255 to float32 [0, 1]."""
     return np.divide(array, np.float32(255), dtype=np.float32)
+
+
+def compressed(image, quality):
+    """Return an image (H, W, 3) after JPEG of a quality (1 to 100): float32 in [0, 1]."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(buffer, format="JPEG", quality=quality)
+    return from_uint8(np.asarray(Image.open(buffer, formats=["JPEG"])))
 
 
 def write(path, image, *, bits=8):

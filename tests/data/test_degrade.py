@@ -1,13 +1,11 @@
 """Degradations against scipy, scikit-image and their definitions."""
 
 import io
-import math
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
-from skimage.measure import block_reduce
 
 from srnb.data import datasets, degrade, images, resize
 
@@ -82,68 +80,3 @@ def test_wrong_arguments_are_named(hr):
         degrade.degrade(hr, scale=4, name="nonsense")
     with pytest.raises(ValueError, match="multiple of 7"):
         degrade.degrade(hr, scale=7)
-
-
-def test_gaussian_kernel_has_the_covariance_of_its_sigmas():
-    kernel = degrade._kernel(41, 3.0, 1.5, 0.5, 1.0)
-    y, x = np.mgrid[-20:21, -20:21]
-    covariance = [[(kernel * a * b).sum() for b in (x, y)] for a in (x, y)]
-    turn = np.array([[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]])
-    np.testing.assert_allclose(covariance, turn @ np.diag([9, 2.25]) @ turn.T, atol=1e-4)
-    one = np.exp(-0.5 * (np.arange(-3, 4) / 1.2) ** 2)
-    np.testing.assert_allclose(degrade._kernel(7, 1.2, 1.2, 0, 1.0), np.outer(one, one) / one.sum() ** 2, atol=1e-12)
-
-
-def test_generalised_kernels_at_hand_computed_places():
-    for plateau, value in ((False, math.exp(-0.5 * 4**0.7)), (True, 1 / (1 + 4**0.7))):
-        kernel = degrade._kernel(9, 1.0, 1.0, 0.0, 0.7, plateau=plateau)
-        assert kernel[4, 6] / kernel[4, 4] == pytest.approx(value)
-
-
-def test_sinc_passes_low_and_stops_high_frequencies():
-    response = np.abs(np.fft.fft2(degrade._sinc(math.pi / 2, 101), (202, 202)))
-    radius = np.hypot(*np.meshgrid(*[np.abs(np.fft.fftfreq(202)) * 2 * math.pi] * 2))
-    assert response[radius < 1.3].min() > 0.94 and response[(radius > 1.9)].max() < 0.06
-
-
-def test_random_kernels_are_normal_and_odd():
-    generator = np.random.default_rng(0)
-    kernels = [degrade._random_kernel((0.2, 3.0), generator) for _ in range(400)]
-    assert {len(kernel) for kernel in kernels} == set(range(7, 22, 2))
-    assert all(kernel.sum() == pytest.approx(1) for kernel in kernels)
-    ringing = sum(kernel.min() < -1e-6 for kernel in kernels) / len(kernels)
-    assert 0.06 < ringing < 0.15  # sinc: one in ten
-
-
-def test_filter_equals_scipy(hr):
-    kernel = degrade._kernel(9, 2.0, 1.0, 0.3, 1.0)
-    picture = images.from_uint8(hr)
-    expected = ndimage.convolve(picture, kernel[..., None], mode="mirror")
-    np.testing.assert_allclose(degrade._filter(picture, kernel), expected, atol=1e-5)
-
-
-def test_interpolation_equals_its_definitions(hr):
-    picture = images.from_uint8(hr)
-    np.testing.assert_allclose(
-        degrade._interpolate(picture, 24, 30, "area"), block_reduce(picture, (4, 4, 1), np.mean), atol=1e-6
-    )
-    y, x = ((np.arange(m) + 0.5) * n / m - 0.5 for m, n in ((70, 96), (131, 120)))
-    places = np.meshgrid(y, x, indexing="ij")
-    for channel in range(3):
-        expected = ndimage.map_coordinates(picture[..., channel], places, order=1, mode="nearest")
-        np.testing.assert_allclose(
-            degrade._interpolate(picture, 70, 131, "bilinear")[..., channel], expected, atol=1e-5
-        )
-    # Keys' cubic with a = -0.75 a quarter away from a sample, by hand
-    taps, weights = degrade._taps(8, 16, "bicubic")
-    assert taps[7].tolist() == [2, 3, 4, 5]
-    np.testing.assert_allclose(weights[7], [-0.1055, 0.8789, 0.2617, -0.0352], atol=1e-4)
-
-
-def test_noise_is_as_strong_as_asked(hr):
-    flat = np.full((200, 200, 3), 0.5, np.float32)
-    generator = np.random.default_rng(0)
-    residues = [(degrade._noise(flat, 30, 3.0, generator) - flat) * 255 for _ in range(40)]
-    assert max(residue.std() for residue in residues) < 110 and np.mean([residue.mean() for residue in residues]) < 0.5
-    grey = np.mean([np.ptp(residue, axis=2).max() < 1e-3 for residue in residues])
-    assert 0.2 < grey < 0.6  # two in five
