@@ -1,8 +1,8 @@
 """A lock on a run's folder across hosts: owners/1.json, 2.json … record its owners, of whom the last may be active.
 
 A process takes the lock by creating the file of the next number, which the file system allows only one process to do.
-The files are kept: a slow process that saw a dead owner cannot take a lock that another has taken meanwhile, and a run
-keeps the list of its attempts.
+The last file is kept: a slow process that saw a dead owner cannot take a lock that another has taken meanwhile. The others
+are kept as the list of a run's attempts; only a Jupyter kernel, which takes a number for each cell, leaves one.
 """
 
 import json
@@ -23,17 +23,21 @@ SILENT = 15 * BEAT  # after so long, an owner that can be asked for in no other 
 
 
 @contextmanager
-def held(run, *, take_over=False):
-    """Hold the lock on a run's folder; raises ValueError if another process holds it.
+def held(run, *, take_over=False, notebook=None, earlier=None):
+    """Hold the lock on a run's folder and yield its owner file; raises ValueError if another process holds it.
 
     Kernels that a killed owner has left on this host are killed first.
     take_over: the user asserts that the recorded owner is gone; ignored if it is known to be alive.
+    notebook: the one in which a user works, if the owner is its kernel. earlier: owner file of an earlier lock of this
+        process, to be deleted.
     """
-    path, owner = _take(run, take_over)
+    path, owner = _take(run, take_over, {"notebook": notebook} if notebook else {})
+    if earlier:
+        earlier.unlink(missing_ok=True)
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
     try:
-        yield
+        yield path
     finally:
         ended.set()
         # a folder that was deleted meanwhile stays deleted; on a full disk the run says why it ended, not we
@@ -45,7 +49,8 @@ def held(run, *, take_over=False):
 def owners(run):
     """Return the owners of a run's folder, oldest first.
 
-    Each is a dict of host, pid, created, job and restart (Slurm's, if any), started and, after release, ended.
+    Each is a dict of host, pid, created, job and restart (Slurm's, if any), notebook (of a kernel in which a user
+    works), started and, after release, ended.
     """
     return [_read(path) for path in _paths(run)]
 
@@ -57,7 +62,7 @@ def holder(run, *, take_over=False):
     return None if "ended" in owner or not _lives(owner, paths[-1], take_over) else owner
 
 
-def _take(run, take_over):
+def _take(run, take_over, about):
     paths = _paths(run)
     number = max((int(path.stem) for path in paths), default=0) + 1
     owner = holder(run, take_over=take_over)
@@ -72,6 +77,7 @@ def _take(run, take_over):
         "pid": process.pid,
         "created": process.create_time(),
         **slurm.own_job(),
+        **about,
         "started": runs.now(),
     }
     path = run.folder / "owners" / f"{number}.json"
@@ -80,9 +86,10 @@ def _take(run, take_over):
         with open(path, "xb", buffering=0) as file:
             _say(file, owner)
     except FileExistsError:
-        raise ValueError(
-            f"a run must not be going on already. Received: {run.folder}, taken by another at this moment"
-        ) from None
+        raise ValueError(f"a run must not be going on already. Received: {run.folder}, {_said({})}") from None
+    if _paths(run)[-1] != path:  # we were slow, and this number has been given back meanwhile
+        path.unlink()
+        raise ValueError(f"a run must not be going on already. Received: {run.folder}, {_said({})}")
     return path, owner
 
 
@@ -116,7 +123,8 @@ def _said(owner):
     if not owner:
         return "taken by another at this moment"
     job = f", Slurm job {owner['job']}" if owner.get("job") else ""
-    said = f"process {owner['pid']} on {owner['host']}{job} is at it since {owner['started']}"
+    by_hand = f", a cell of {owner['notebook']} in Jupyter," if owner.get("notebook") else ""
+    said = f"process {owner['pid']} on {owner['host']}{job}{by_hand} is at it since {owner['started']}"
     return said if owner["host"] == socket.gethostname() or job else f"{said}; if it is gone, add --take-over"
 
 

@@ -2,12 +2,16 @@
 
 The kernel itself keeps the record that the runner keeps elsewhere: run.json with parameters, seed, commit, versions,
 times and how each notebook ended, an executed copy of each notebook, and the report once a notebook has run to its end.
+
+It holds the run's `lock` for as long as a cell runs. Not for its life: the kernels of notebooks that have run stay up,
+and the next notebook has one of its own.
 """
 
 import html
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
@@ -31,7 +35,7 @@ def begin(stem, run_folder):
 
     stem: the notebook that calls, such as "02_pretrain". Its parameters are read from the kernel. Nothing is ever
     overwritten: raises `Refused`, with a free name to use, if the folder belongs to a run that a runner made, or if
-    notebook 1 asks for other data in the folder of a run that has been trained.
+    notebook 1 asks for other data in the folder of a run that has been trained; also while another process is at it.
     """
     global _recorder
     run = runs.Run(run_folder)
@@ -41,7 +45,9 @@ def begin(stem, run_folder):
 
     from srnb.runner import presets
 
+    hold = _Hold(run, stem)
     if _recorder:
+        hold.path = _recorder.hold.path if _recorder.run.folder == run.folder else None
         _recorder.stop()
         _recorder = None
     record = run.read()
@@ -51,21 +57,51 @@ def begin(stem, run_folder):
     if record.get("notebooks") and not record.get("by_hand"):
         if "runs" in known:  # a notebook that compares only reads
             return run
-        raise Refused(f"run_folder must be of a run made by hand. Received: {run.name}; {free(run)} is free")
+        raise Refused(f"run_folder must be of a run made by hand. Received: {run.name}; {_free(run)} is free")
     shell = get_ipython()
-    _open(run, record, path, {name: shell.user_ns[name] for name in known if name in shell.user_ns})
-    _recorder = Recorder(shell, run, path)
+    hold.take()
+    try:
+        _open(run, run.read(), path, {name: shell.user_ns[name] for name in known if name in shell.user_ns})
+        _recorder = Recorder(shell, run, path, hold)
+    except BaseException:
+        hold.release()
+        raise
     return run
 
 
+class _Hold:
+    """The lock of a run, in the hands of a kernel as long as one of its cells runs. `path` is the file that says so."""
+
+    def __init__(self, run, stem):
+        self.run, self.stem, self.path, self._held = run, stem, None, ExitStack()
+
+    def take(self):
+        """Raises `Refused` if another process is at the run."""
+        from srnb.runner import lock
+
+        try:
+            self.path = self._held.enter_context(lock.held(self.run, notebook=self.stem, earlier=self.path))
+        except ValueError as error:
+            raise Refused(f"{error}; run the cell again when that has ended") from None
+
+    def release(self):
+        self._held.close()
+
+
 def free(run):
-    """Return the first of lab, lab-2, lab-3 … beside a run's folder that is not taken, as `run_folder` takes it."""
+    """Return the first folder of lab, lab-2, lab-3 … beside a run's that is not taken; its own, if nothing is there."""
     name, _, number = run.name.rpartition("-")
     name = name if name and number.isdigit() else run.name
-    number = 2
-    while (run.folder.parent / f"{name}-{number}").exists():
+    folder, number = run.folder, 1
+    while folder.exists():
         number += 1
-    return f'run_folder = "{os.path.relpath(run.folder.parent / f"{name}-{number}")}"'
+        folder = run.folder.parent / f"{name}-{number}"
+    return folder
+
+
+def _free(run):
+    """Return it as a line of the parameters cell."""
+    return f'run_folder = "{os.path.relpath(free(run))}"'
 
 
 def _open(run, record, path, values):
@@ -80,8 +116,10 @@ def _open(run, record, path, values):
         changed = [name for name in parameters if earlier.get(name) != parameters[name]]
         raise Refused(
             f"a run must keep its data. Received: {run.name}, trained already, with other {', '.join(changed)}; "
-            f"for a new experiment {free(run)} is free"
+            f"for a new experiment {_free(run)} is free"
         )
+    if stem.startswith("01") and trained:
+        print(f"{run.name} goes on, begun {record['started']}; for a new experiment {_free(run)} is free")
     if not record.get("notebooks"):
         chain.begin(run.folder, [path], values=parameters, backend=backend)
         record = run.read()
@@ -106,10 +144,13 @@ def _backend():
 
 
 class Recorder:
-    """Keep the executed copy of a notebook, and in run.json how it goes, from what the kernel runs and sends."""
+    """Keep the executed copy of a notebook, and in run.json how it goes, from what the kernel runs and sends.
 
-    def __init__(self, shell, run, path):
-        self.run, self.stem, self.shell = run, path.stem, shell
+    hold: of the run's lock, taken for the cell that runs now. A cell that does not get it is not executed.
+    """
+
+    def __init__(self, shell, run, path, hold):
+        self.run, self.stem, self.shell, self.hold, self.refusal = run, path.stem, shell, hold, None
         self.copy = run.folder / path.name
         self.notebook = nbformat.read(path, 4)
         self.notebook.metadata.pop("widgets", None)
@@ -125,6 +166,7 @@ class Recorder:
         self.ended = {}
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
+        shell.ast_transformers.append(self)  # nothing else can keep a cell from running
         self._session, self._send = shell.kernel.session, shell.kernel.session.send
         self._session.send = self._sent
 
@@ -132,7 +174,9 @@ class Recorder:
         """Record no more."""
         self.shell.events.unregister("pre_run_cell", self._before)
         self.shell.events.unregister("post_run_cell", self._after)
+        self.shell.ast_transformers.remove(self)
         self._session.send = self._send
+        self.hold.release()
 
     def _code(self):
         return [cell for cell in self.notebook.cells if cell.cell_type == "code" and cell.source.strip()]
@@ -171,13 +215,37 @@ class Recorder:
     def _before(self, info):
         if not info.store_history or not info.raw_cell.strip():
             return
+        try:
+            self.hold.take()
+        except (Refused, OSError) as refusal:
+            self.refusal = refusal
+            return
         self.cell = self._find(getattr(info, "cell_id", None), info.raw_cell)
         self.cell.outputs, self.cell.execution_count = [], self.shell.execution_count
         self.started = time.perf_counter()
 
+    def visit(self, tree):
+        """Let a cell run, which IPython asks about as about a change of its code."""
+        if self.refusal:
+            from IPython.core.error import InputRejected
+
+            rejected = InputRejected(str(self.refusal))
+            rejected._render_traceback_ = lambda: [str(rejected)]
+            raise rejected
+        return tree
+
     def _after(self, result):
         if not result.info.store_history:
             return
+        if self.refusal:  # the record is another's
+            self.refusal = None
+            return
+        try:
+            self._note(result)
+        finally:
+            self.hold.release()
+
+    def _note(self, result):
         sys.stdout.flush()
         sys.stderr.flush()
         self.seconds += time.perf_counter() - self.started
@@ -229,7 +297,7 @@ class Recorder:
     def _sent(self, stream, message, content=None, *arguments, **options):
         sent = self._send(stream, message, content, *arguments, **options)
         kind, body = (message, content) if isinstance(message, str) else (message["msg_type"], message["content"])
-        if kind in OUTPUTS:
+        if kind in OUTPUTS and not self.refusal:
             self._take(kind, dict(body or {}))
         return sent
 

@@ -19,8 +19,10 @@ def _state(run, job):
         parts = ["running", *filter(None, [chain.last_line(run)])]
         parts += [f"{job['left']} until the limit of job {job['job']}"] if job else []
     else:
-        status = run.read().get("status", "")
-        parts = ["interrupted" if status == "running" else status]  # nobody is at it who could say so
+        status, by_hand = run.read().get("status", ""), run.read().get("by_hand")
+        if status == "running":  # nobody is at it who could say so; between two cells nobody has to be
+            status = "unfinished" if by_hand else "interrupted"
+        parts = [status]
     if run.read().get("by_hand"):
         parts.append(f"by hand: {', '.join(run.read()['notebooks'])}")
     if restarts:

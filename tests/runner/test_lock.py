@@ -53,6 +53,23 @@ def test_of_many_at_once_one_holds_it(run):
             assert sum(pool.map(attempt, range(8))) == 1
 
 
+def test_a_kernel_leaves_one_file_and_the_slow_are_refused(run, monkeypatch):
+    with lock.held(run):
+        pass
+    earlier = None
+    for number in (2, 3, 4):
+        with lock.held(run, notebook="02_pretrain", earlier=earlier) as earlier:
+            assert lock.holder(run)["notebook"] == "02_pretrain"
+        assert [path.stem for path in lock._paths(run)] == ["1", str(number)]
+    everyone, first = lock._paths, []
+    # who listed the files when there was one, and goes on now that number 2 is free again
+    monkeypatch.setattr(lock, "_paths", lambda run: everyone(run)[: 1 if not first and not first.append(1) else None])
+    monkeypatch.setattr(lock, "holder", lambda run, take_over: None)
+    with pytest.raises(ValueError, match="taken by another at this moment"), lock.held(run):
+        pass
+    assert [path.stem for path in everyone(run)] == ["1", "4"]
+
+
 def test_of_two_resumes_at_one_moment_one_is_refused(tmp_path):
     place = toy.place(tmp_path)
     paths = presets.notebooks(["01"], folder=place / "notebooks")

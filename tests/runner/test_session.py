@@ -2,15 +2,17 @@
 
 import os
 import signal
+import subprocess
 import threading
 
 import nbformat
 import pytest
+import toy
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from srnb import runs
-from srnb.runner import presets, states
+from srnb.runner import lock, presets, states
 
 TINY = presets.read("smoke") | {"rehearsal_steps": 0}
 
@@ -92,6 +94,59 @@ def test_a_run_of_the_runner_is_not_overwritten(folder):
     with pytest.raises(CellExecutionError, match="must be of a run made by hand"):
         Kernel("01", run_folder=str(folder)).execute()
     assert not (folder / "01_data.ipynb").exists()
+
+
+BEGIN = "from srnb.runner import session\nrun = session.begin('01_wait', run_folder)"
+WAIT = """
+import pathlib, time
+folder = pathlib.Path(run_folder)
+(folder / f"began{resume}").touch()
+while not (folder / f"go{resume}").exists():
+    time.sleep(0.02)
+"""
+
+
+def test_one_writer_by_hand_or_headless(folder):
+    """Two real processes: while a cell runs, a resume is refused; while the resumed run goes on, a cell is."""
+    place = toy.place(folder)
+    toy.write(place / "notebooks", "01_wait", "run_folder = ''\nresume = False", BEGIN, WAIT, "print('last')")
+    run = toy.run_of(place, "mine")
+    notebook = nbformat.read(place / "notebooks" / "01_wait.ipynb", 4)
+    notebook.cells[1].source = f"run_folder = {str(run.folder)!r}\nresume = False"
+    client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(place / "notebooks")}})
+    command = toy.command(place, "run", "--resume", "mine")
+    with client.setup_kernel():
+        for number in range(3):
+            client.execute_cell(notebook.cells[number], number)
+        thread = threading.Thread(target=client.execute_cell, args=(notebook.cells[3], 3))
+        thread.start()
+        toy.until((run.folder / "beganFalse").exists)
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"process {client.km.provisioner.pid}" in done.stderr
+        assert "a cell of 01_wait in Jupyter, is at it" in done.stderr
+        assert states.states([run]) == ["running · by hand: 01_wait"]
+        (run.folder / "goFalse").touch()
+        thread.join()
+        assert lock.holder(run) is None and states.states([run]) == ["unfinished · by hand: 01_wait"]
+        assert len(lock.owners(run)) == 1, "one for the kernel, not one for each cell"
+
+        runner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        toy.until((run.folder / "beganTrue").exists)
+        before = run.read()
+        with pytest.raises(CellExecutionError):
+            client.execute_cell(notebook.cells[4], 4)
+        (error,) = notebook.cells[4].outputs
+        (line,) = error.traceback
+        assert f"process {runner.pid} on" in line and "run the cell again when that has ended" in line
+        assert run.read() == before and list(run.folder.glob("*.ipynb")) == [run.folder / "01_wait.running.ipynb"]
+        (run.folder / "goTrue").touch()
+        assert runner.wait(120) == 0, runner.stdout.read()
+        runner.stdout.close()
+        assert run.is_done
+        client.execute_cell(notebook.cells[4], 4)
+        assert notebook.cells[4].outputs[0].text == "last\n"
+    assert run.read()["status"] == "complete" and len(lock.owners(run)) == 2
 
 
 @pytest.mark.slow
