@@ -444,23 +444,29 @@ def runs(watch, results):
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--give-back", metavar="NOTEBOOK", help="Write the copy of NOTEBOOK to notebooks/, without outputs.")
+@click.option("--new", "fresh", is_flag=True, help="Begin a new run: lab-2, lab-3 … in the copies' parameters.")
 @backend_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
-def lab(give_back, backend, arguments):
+def lab(give_back, fresh, backend, arguments):
     """Open JupyterLab on copies of the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`.
 
     The copies are in lab/ of the checkout, and what you change there is yours: a newer notebook replaces a copy only if
-    you have not edited it. To send an improvement back, `srnb lab --give-back 02`
-    writes your copy into notebooks/, where git sees it.
+    you have not edited it. Their runs go to results/lab, with --new to a folder that nothing is in yet. To send an
+    improvement back, `srnb lab --give-back 02` writes your copy into notebooks/, where git sees it.
     """
-    from srnb.runner import copies
+    from srnb import runs as known
+    from srnb.runner import copies, session
 
     if give_back:
         click.echo(f"written to {copies.give_back(give_back)}")
         return
     for name in copies.refresh():
         click.echo(f"lab/{name} is your own; notebooks/{name} has changed, too: delete or rename yours to get it")
+    if fresh:
+        run_folder = os.path.relpath(session.free(known.Run(files.RESULTS / "lab")), copies.FOLDER)
+        copies.begin_run(run_folder)
+        click.echo(f"a new run: run_folder = {run_folder!r} in the parameters of every notebook")
     click.echo(f"notebooks are copies in {copies.FOLDER}; runs go to {files.RESULTS}")
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={files.ROOT}", "--LabApp.news_url="]

@@ -1,8 +1,8 @@
 """A lock on a run's folder across hosts: owners/1.json, 2.json … record its owners, of whom the last may be active.
 
 A process takes the lock by creating the file of the next number, which the file system allows only one process to do.
-The last file is kept: a slow process that saw a dead owner cannot take a lock that another has taken meanwhile. The others
-are kept as the list of a run's attempts; only a Jupyter kernel, which takes a number for each cell, leaves one.
+The last file is kept: a slow process that saw a dead owner cannot take a lock that another has taken meanwhile. The
+others are kept as the list of a run's attempts; only a Jupyter kernel, which takes a number for each cell, leaves one.
 """
 
 import json

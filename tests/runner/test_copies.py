@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from srnb import files
-from srnb.runner import copies
+from srnb import files, runs
+from srnb.runner import copies, presets, session
 
 
 @pytest.fixture
@@ -54,3 +54,29 @@ def test_an_improvement_goes_back_without_outputs(source, tmp_path):
     notebook = nbformat.read(path, 4)
     assert notebook.cells[-1].source == "better" and "hello" not in path.read_text()
     assert copies.refresh(folder, source=source) == []
+
+
+def test_a_new_run_is_in_every_copy_and_is_no_edit(source, tmp_path):
+    folder = tmp_path / "lab"
+    copies.refresh(folder, source=source)
+    copies.begin_run("../results/lab-2", folder)
+    assert [presets.parameters(path)["run_folder"] for path in sorted(folder.glob("*.ipynb"))] == [
+        "../results/lab-2"
+    ] * 2
+    assert copies.refresh(folder, source=source) == []
+    edit(source / "01_data.ipynb", source="newer")
+    assert copies.refresh(folder, source=source) == [], "no edit that a newer notebook would have to respect"
+    assert nbformat.read(folder / "01_data.ipynb", 4).cells[-1].source == "newer"
+    assert presets.parameters(folder / "01_data.ipynb")["run_folder"] == "../results/lab-2"
+    before = (source / "02_pretrain.ipynb").read_text()
+    copies.give_back("02", folder, source=source)
+    assert (source / "02_pretrain.ipynb").read_text() == before, "where a run goes is no improvement"
+
+
+def test_the_first_free_folder(tmp_path):
+    names = []
+    for _ in range(3):
+        folder = session.free(runs.Run(tmp_path / "lab"))
+        folder.mkdir()
+        names.append(folder.name)
+    assert names == ["lab", "lab-2", "lab-3"] and session.free(runs.Run(tmp_path / "lab-2")).name == "lab-4"
