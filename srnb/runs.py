@@ -139,8 +139,13 @@ class Run:
     def log(self, record):
         """Append one record, a flat dict, to log.jsonl."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, default=_plain) + "\n")
+        path = self.folder / "log.jsonl"
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, default=_plain) + "\n")
+        except OSError as error:  # a full disk does not say whose file had no room
+            error.filename = str(path)
+            raise
 
     def read_log(self):
         """Return log.jsonl as a frame, one row per record, NaN where a record lacks a value.

@@ -126,6 +126,13 @@ def test_log_survives_a_cut_line_and_is_cut_back(run):
     assert len(run.read_log()) == 4
 
 
+def test_a_log_without_room_is_named(run):
+    run.folder.mkdir(parents=True)
+    (run.folder / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '.*first/log\.jsonl'"):
+        run.log({"stage": "gan", "step": 1})
+
+
 def test_metrics_come_back_exactly(run):
     frame = pd.DataFrame(
         {"model": "gan", "dataset": "Set5", "image": ["0001", "b"], "metric": "psnr_y", "protocol": "p, q"}

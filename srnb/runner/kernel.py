@@ -239,6 +239,8 @@ def _explain(copy, error, timeout, words):
     elif isinstance(error, KeyboardInterrupt):
         kind, message = "Interrupted", str(error) or "Ctrl-C"
     else:
+        if isinstance(error, OSError) and error.errno and not error.filename:  # papermill could not write the copy
+            error.filename = str(copy)
         kind, message = type(error).__name__, str(error) + _last(words)
     record = {"cell": None, "cell_id": None, "source": None, "kind": kind, "message": message}
     notebook = _read(copy)

@@ -137,6 +137,15 @@ def test_bad_ends(ended, end):
     assert not kernels_of()
 
 
+def test_a_disk_without_room_for_the_copy_of_a_notebook(small_disk):
+    folder = empty(small_disk)
+    write(folder, "01_data", "print('x' * 2**21)")
+    run = begin(folder)
+    with pytest.raises(kernel.Failure, match=r"OSError: \[Errno 28\] No space left on device: '.*/01_data\.running"):
+        complete(run)
+    assert run.read()["status"] == "failed" and not kernels_of()
+
+
 def test_resume_goes_on_from_the_notebook_that_failed(folder):
     write(folder, "01_data", "pathlib.Path(run_folder, 'made').touch(exist_ok=False)")
     write(folder, "02_train", "assert resume, 'first time'", parameters=RUN_FOLDER + "\nresume = False")
