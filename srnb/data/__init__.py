@@ -7,6 +7,7 @@ png         PNG written strip by strip
 resize      MATLAB-exact bicubic
 degrade     HR to LR: named, versioned degradations
 realesrgan  the random one, of photographs and fast of patches
+filters     blur kernels; blur and resize, by steps or by matrices
 datasets    the sets of the field, the sample, your own folders: which files, split
 catalogue   where each set comes from, what is in it, who may use it
 downloads   archives from the network: whole or not at all, checked, unpacked

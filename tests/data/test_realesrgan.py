@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage, stats
 from skimage.measure import block_reduce
 
-from srnb.data import datasets, degrade, images, realesrgan
+from srnb.data import datasets, degrade, filters, images, realesrgan
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +59,26 @@ def test_matrices_blur_and_resize_as_the_steps_do(hr, shape):
     picture = images.from_uint8(hr[: shape[0], : shape[1]])
     planes = picture.transpose(2, 0, 1) * 255
     kernels = [None, *(realesrgan._draw_kernel((0.2, 3.0), generator) for _ in range(30))]
-    for kernel, terms in zip(kernels, realesrgan._separated(kernels), strict=True):
+    for kernel, terms in zip(kernels, filters.separated(kernels), strict=True):
         size = [max(1, int(side * generator.uniform(0.15, 1.5))) for side in shape]
         name = realesrgan.FILTERS[generator.integers(3)]
-        blurred = picture if kernel is None else realesrgan._filter(picture, realesrgan._alone(kernel))
-        expected = realesrgan._interpolate(blurred, *size, name) * 255
-        found = realesrgan._resampled(planes, terms, size, name).transpose(1, 2, 0)
+        blurred = picture if kernel is None else filters.convolve(picture, filters.alone(kernel))
+        expected = filters.interpolate(blurred, *size, name) * 255
+        found = filters.blurred_and_resized(planes, terms, size, name).transpose(1, 2, 0)
         assert np.abs(found - expected).max() < 2.6 and np.abs(found - expected).mean() < 0.2
-        resized = realesrgan._interpolate(picture, *size, name)
-        expected = resized if kernel is None else realesrgan._filter(resized, realesrgan._alone(kernel))
-        found = realesrgan._refitted(planes, terms, size, name).transpose(1, 2, 0)
+        resized = filters.interpolate(picture, *size, name)
+        expected = resized if kernel is None else filters.convolve(resized, filters.alone(kernel))
+        found = filters.resized_and_blurred(planes, terms, size, name).transpose(1, 2, 0)
         assert np.abs(found - expected * 255).max() < 2.6 and np.abs(found - expected * 255).mean() < 0.2
 
 
 def test_few_terms_make_up_a_kernel():
     generator = np.random.default_rng(2)
     kernels = [realesrgan._draw_kernel((0.2, 3.0), generator) for _ in range(200)]
-    terms = realesrgan._separated([None, *kernels])
+    terms = filters.separated([None, *kernels])
     assert terms[0] is None
-    for (columns, rows), kernel in zip(terms[1:], realesrgan._made(kernels), strict=True):
-        assert np.abs(columns.T @ rows - kernel).sum() <= realesrgan.NEGLIGIBLE * (1.1 + np.abs(kernel).sum())
+    for (columns, rows), kernel in zip(terms[1:], filters.made(kernels), strict=True):
+        assert np.abs(columns.T @ rows - kernel).sum() <= filters.NEGLIGIBLE * (1.1 + np.abs(kernel).sum())
         assert (columns.T @ rows).sum() == pytest.approx(1, abs=1e-5)
     assert np.mean([len(columns) for columns, _ in terms[1:]]) < 3
 
@@ -119,32 +119,32 @@ def test_noise_and_jpeg_of_planes_are_those_of_pictures(hr):
 
 
 def test_gaussian_kernel_has_the_covariance_of_its_sigmas():
-    kernel = normal(realesrgan._gaussian(41, 3.0, 1.5, 0.5, 1.0, False))
+    kernel = normal(filters.gaussian(41, 3.0, 1.5, 0.5, 1.0, False))
     y, x = np.mgrid[-20:21, -20:21]
     covariance = [[(kernel * a * b).sum() for b in (x, y)] for a in (x, y)]
     turn = np.array([[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]])
     np.testing.assert_allclose(covariance, turn @ np.diag([9, 2.25]) @ turn.T, atol=1e-4)
     one = np.exp(-0.5 * (np.arange(-3, 4) / 1.2) ** 2)
     np.testing.assert_allclose(
-        normal(realesrgan._gaussian(7, 1.2, 1.2, 0, 1.0, False)), np.outer(one, one) / one.sum() ** 2, atol=1e-12
+        normal(filters.gaussian(7, 1.2, 1.2, 0, 1.0, False)), np.outer(one, one) / one.sum() ** 2, atol=1e-12
     )
 
 
 def test_generalised_kernels_at_hand_computed_places():
     for plateau, value in ((False, math.exp(-0.5 * 4**0.7)), (True, 1 / (1 + 4**0.7))):
-        kernel = realesrgan._gaussian(9, 1.0, 1.0, 0.0, 0.7, plateau)
+        kernel = filters.gaussian(9, 1.0, 1.0, 0.0, 0.7, plateau)
         assert kernel[4, 6] / kernel[4, 4] == pytest.approx(value)
 
 
 def test_sinc_passes_low_and_stops_high_frequencies():
-    response = np.abs(np.fft.fft2(normal(realesrgan._sinc(101, math.pi / 2)), (202, 202)))
+    response = np.abs(np.fft.fft2(normal(filters.sinc(101, math.pi / 2)), (202, 202)))
     radius = np.hypot(*np.meshgrid(*[np.abs(np.fft.fftfreq(202)) * 2 * math.pi] * 2))
     assert response[radius < 1.3].min() > 0.94 and response[(radius > 1.9)].max() < 0.06
 
 
 def test_random_kernels_are_normal_and_odd():
     generator = np.random.default_rng(0)
-    kernels = [realesrgan._alone(realesrgan._draw_kernel((0.2, 3.0), generator)) for _ in range(400)]
+    kernels = [filters.alone(realesrgan._draw_kernel((0.2, 3.0), generator)) for _ in range(400)]
     assert {len(kernel) for kernel in kernels} == set(range(7, 22, 2))
     assert all(kernel.sum() == pytest.approx(1) for kernel in kernels)
     ringing = sum(kernel.min() < -1e-6 for kernel in kernels) / len(kernels)
@@ -152,26 +152,24 @@ def test_random_kernels_are_normal_and_odd():
 
 
 def test_filter_equals_scipy(hr):
-    kernel = normal(realesrgan._gaussian(9, 2.0, 1.0, 0.3, 1.0, False))
+    kernel = normal(filters.gaussian(9, 2.0, 1.0, 0.3, 1.0, False))
     picture = images.from_uint8(hr)
     expected = ndimage.convolve(picture, kernel[..., None], mode="mirror")
-    np.testing.assert_allclose(realesrgan._filter(picture, kernel), expected, atol=1e-5)
+    np.testing.assert_allclose(filters.convolve(picture, kernel), expected, atol=1e-5)
 
 
 def test_interpolation_equals_its_definitions(hr):
     picture = images.from_uint8(hr)
     np.testing.assert_allclose(
-        realesrgan._interpolate(picture, 24, 30, "area"), block_reduce(picture, (4, 4, 1), np.mean), atol=1e-6
+        filters.interpolate(picture, 24, 30, "area"), block_reduce(picture, (4, 4, 1), np.mean), atol=1e-6
     )
     y, x = ((np.arange(m) + 0.5) * n / m - 0.5 for m, n in ((70, 96), (131, 120)))
     places = np.meshgrid(y, x, indexing="ij")
     for channel in range(3):
         expected = ndimage.map_coordinates(picture[..., channel], places, order=1, mode="nearest")
-        np.testing.assert_allclose(
-            realesrgan._interpolate(picture, 70, 131, "bilinear")[..., channel], expected, atol=1e-5
-        )
+        np.testing.assert_allclose(filters.interpolate(picture, 70, 131, "bilinear")[..., channel], expected, atol=1e-5)
     # Keys' cubic with a = -0.75 a quarter away from a sample, by hand
-    taps, weights = realesrgan._taps(8, 16, "bicubic")
+    taps, weights = filters._taps(8, 16, "bicubic")
     assert taps[7].tolist() == [2, 3, 4, 5]
     np.testing.assert_allclose(weights[7], [-0.1055, 0.8789, 0.2617, -0.0352], atol=1e-4)
 
