@@ -21,17 +21,19 @@ PILLOW = (ImageCms.PyCMSError, Image.DecompressionBombError)  # its errors that 
 MAX_PIXELS = 200_000_000  # a 14000x14000 picture; what claims more is taken for a decompression bomb
 
 
-def read(path, *, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
+def read(path, *, data=None, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
     """Read an image file as upright sRGB: float32 (H, W, 3) in [0, 1].
 
-    Transparent pixels are composited on `background` (RGB in [0, 1]); an embedded ICC profile is converted to sRGB; of
-    an animation or a file of several pages the first picture is read.
+    `data` are the file's bytes, if they have been read already. Transparent pixels are composited on `background` (RGB
+    in [0, 1]); an embedded ICC profile is converted to sRGB; of an animation or a file of several pages the first
+    picture is read.
     Raises FileNotFoundError, or ValueError for a file that is empty, truncated, damaged, too large or no image.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"an image file must exist. Received: {path}")
-    data = path.read_bytes()
+    if data is None:
+        if not path.is_file():
+            raise FileNotFoundError(f"an image file must exist. Received: {path}")
+        data = path.read_bytes()
     if not data:
         raise ValueError(f"{path}: the file is empty")
     try:

@@ -144,11 +144,12 @@ def _shard(path, folder, scale, degradation, copies):
     """Write the shards of one photograph, unless they exist, and return its entry in the index."""
     if not path.is_file():
         raise FileNotFoundError(f"an image file must exist. Received: {path}")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    data = path.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
     digest = sha256[:20]
     file, picture = folder / f"{digest}-{VERSION}.npy", None
     if not _kept(file):
-        picture = images.to_uint8(images.read(path))
+        picture = images.to_uint8(images.read(path, data=data))
         _save(file, picture)
     entry = {"path": str(path.absolute()), "sha256": sha256, **_layout(file), "lr": []}
     for copy in range(copies):

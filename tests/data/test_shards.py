@@ -34,6 +34,25 @@ def test_a_photograph_is_decoded_once_for_all_sets(tmp_path, monkeypatch):
     assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
 
 
+def test_a_file_is_opened_once_for_all_that_notebook_1_does(tmp_path):
+    paths = noise.photographs(tmp_path, [(40, 40), (40, 44), (40, 48), (40, 52)])
+    train, test = [str(path) for path in paths[:3]], [str(paths[3])]
+    program = f"""
+import collections, sys
+from srnb.data import duplicates, images, shards
+opened = collections.Counter()
+sys.addaudithook(lambda event, arguments: opened.update([str(arguments[0])]) if event == "open" else None)
+index = [shards.prepare(paths, {str(tmp_path / "shards")!r}) for paths in ({train}, {test})]
+for part in index:
+    for path, picture in shards.pictures(part):
+        images.statistics(images.from_uint8(picture))
+duplicates.require_disjoint(duplicates.hashes(shards.pictures(index[0])), shards.pictures(index[1]))
+print([opened[path] for path in {train + test}])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[1, 1, 1, 1]", done.stderr
+
+
 def test_fingerprint_depends_on_contents_not_on_order_or_place(tmp_path):
     indices = []
     for folder in ("one", "two"):
