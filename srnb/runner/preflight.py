@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from srnb.data import patches, shards
@@ -58,13 +59,16 @@ def networks(asked, own):
     compared = asked.get("perceptual_weight") or asked.get("style_weight")
     vgg19 = bool(compared and asked.get("feature_network") == "vgg19")
     if tried or vgg19:
-        _build(tried, vgg19)
+        stamps = tuple(Path(name).stat().st_mtime_ns for name in settled.values() if Path(name).is_file())
+        _build(json.dumps([tried, vgg19]), stamps)
     return settled
 
 
-def _build(tried, vgg19):
+@cache  # the runs of a grid have few different networks, and each takes a process that loads a framework
+def _build(asked, stamps):
+    """Build the networks of a JSON text; `stamps` are when their files were written."""
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", _PROGRAM, json.dumps([tried, vgg19])]
+    command = [sys.executable, "-c", _PROGRAM, asked]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])

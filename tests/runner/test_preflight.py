@@ -1,6 +1,8 @@
 """Networks are read and built before a kernel starts."""
 
 import json
+import os
+import sys
 
 import pytest
 
@@ -25,6 +27,18 @@ def test_vgg19_without_a_network_says_which_file_to_put_where(tmp_path, monkeypa
 def test_the_networks_of_the_notebooks_need_no_look(monkeypatch):
     monkeypatch.setattr("subprocess.run", None)
     assert preflight.networks(SAMPLE, OWN) == {}
+
+
+def test_a_network_that_was_built_is_not_built_again_until_its_file_changes(tmp_path, monkeypatch):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"}))
+    asked = SAMPLE | {"generator": str(file)}
+    preflight.networks(asked, OWN)
+    monkeypatch.setattr(sys, "executable", "nothing can be started by this name")
+    assert preflight.networks(asked, OWN) == {"generator": str(file)}
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(FileNotFoundError, match="nothing can be started"):
+        preflight.networks(asked, OWN)
 
 
 def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
