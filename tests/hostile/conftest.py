@@ -1,3 +1,9 @@
+"""The hostile round: `pytest -m slow tests/hostile`, about 100 starts of a notebook, alone on a machine.
+
+It shows that no command ends in a traceback or a hang, and that no run has half a file, a second writer or a number
+that differs from the undisturbed run. Small disks need root.
+"""
+
 import pytest
 import tiny
 
