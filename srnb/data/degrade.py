@@ -1,7 +1,7 @@
-"""HR -> LR: named, versioned degradations. uint8 gives uint8, as files hold it; float in [0, 1] gives that float.
+"""HR -> LR: named, versioned degradations. uint8 gives uint8, as in files; floats in [0, 1] give the same float type.
 
-A degradation of one's own is a chain of words, done from left to right: "blur1.2 bicubic noise5 jpeg60" is a Gaussian
-blur (sigma in pixels of where it stands), bicubic down to size, Gaussian noise (sigma in 8-bit levels), JPEG (quality).
+A custom degradation is a chain of words, applied from left to right: "blur1.2 bicubic noise5 jpeg60" is a Gaussian blur
+(sigma in pixels at that point), bicubic downscaling, Gaussian noise (sigma in 8-bit levels), and JPEG (quality).
 """
 
 import re
@@ -63,9 +63,9 @@ CHAIN = re.compile(r"(blur|noise|jpeg)(\d+\.?\d*)|bicubic")
 
 
 def find(name):
-    """Return the function, the version and the randomness of a degradation: one of DEGRADATIONS, or a chain of words.
+    """Return the dict of function, version and random of a degradation: one of DEGRADATIONS, or a chain of words.
 
-    Raises ValueError for anything else.
+    Raises ValueError for another name.
     """
     if name in DEGRADATIONS:
         return DEGRADATIONS[name]
@@ -83,7 +83,7 @@ def find(name):
 
 
 def chain(hr, scale, generator=None, *, steps):
-    """Degrade by pairs of a word and its number, one after the other, rounded once at the end for uint8."""
+    """Degrade by `steps`, pairs of a word and its number, in order; uint8 is rounded once at the end."""
     if hr.ndim == 4:
         return np.stack([chain(picture, scale, generator, steps=steps) for picture in hr])
     picture = images.from_uint8(hr) if hr.dtype == np.uint8 else hr
@@ -100,7 +100,7 @@ def chain(hr, scale, generator=None, *, steps):
 
 
 def label(name):
-    """Return name and version of a degradation, as file names and records have it."""
+    """Return name and version of a degradation as one word, for file names and records."""
     return f"{name.replace(' ', '-')}-{find(name)['version']}"
 
 
