@@ -5,7 +5,7 @@ file: clipped and rounded half up to 8 bits. `METRICS` holds all metrics of a ta
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ SSIM_TAPS /= SSIM_TAPS.sum()
 SSIM_C1, SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 LPIPS_NETS = {"alex": "alexnet", "vgg": "vgg16"}
+PASS = 2**19  # pixels that go through its network together: VGG16 holds about a kilobyte for each
 
 
 def luma(image):
@@ -68,13 +69,23 @@ def lpips(sr, hr, *, net="alex"):
 
     Published tables of super-resolution use 'alex' and crop no border.
     """
+    return lpips_each([sr], hr, net=net)[0]
+
+
+def lpips_each(pictures, hr, *, net="alex"):
+    """Return a list of `lpips` for pictures of one original, which goes through the network once for all of them."""
     from keras import ops
 
     from srnb import losses
 
     taps, heads = _lpips_network(net)
-    hr, sr = _network_pair(sr, hr)
-    return float(ops.convert_to_numpy(losses.lpips(hr, sr, features=taps, heads=heads)))
+    count, values = max(1, PASS // max(hr.shape[0] * hr.shape[1], 1)), []
+    for first in range(0, len(pictures), count):
+        pairs = [_network_pair(sr, hr) for sr in pictures[first : first + count]]
+        batch = np.concatenate([sr for _, sr in pairs])
+        maps = losses.lpips_maps(pairs[0][0], batch, features=taps, heads=heads)
+        values += ops.convert_to_numpy(sum(ops.mean(each, axis=(1, 2)) for each in maps)).tolist()
+    return values
 
 
 def lpips_maps(sr, hr, *, net="alex"):
@@ -219,6 +230,7 @@ class Metric(NamedTuple):
     direction: str
     protocol: str
     compute: Callable | None  # None: it is of the network, see `costs`
+    each: Callable | None = None  # of (pictures, hr), in the thread that asks: many at once, by a network on all cores
 
 
 def _psnr(name, channel):
@@ -243,7 +255,9 @@ def _ssim(name, channel):
 
 def _lpips(name, net):
     return Metric(
-        name, "", "lower", f"v0.1, {net}, RGB; 8 bit; whole picture", lambda sr, hr, lr, border: lpips(sr, hr, net=net)
+        *(name, "", "lower", f"v0.1, {net}, RGB; 8 bit; whole picture"),
+        lambda sr, hr, lr, border: lpips(sr, hr, net=net),
+        partial(lpips_each, net=net),
     )
 
 
@@ -259,6 +273,7 @@ METRICS = {
     "dists": Metric(
         *("DISTS", "", "lower", "VGG16 with L2 pooling, RGB; 8 bit; whole picture in its own size"),
         lambda sr, hr, lr, border: dists(sr, hr),
+        lambda pictures, hr: [dists(sr, hr) for sr in pictures],
     ),
     "lr_consistency": Metric(
         "LR PSNR",

@@ -10,7 +10,7 @@ import numpy as np
 from srnb.data import degrade, images, resize
 
 
-@dataclass
+@dataclass(eq=False)  # one and the same only: pictures are large
 class Scene:
     """One photograph with all pictures to compare, float32 (H, W, 3) in [0, 1].
 

@@ -1,5 +1,7 @@
 """A fair table: every model on every picture, one row per number, bicubic always among them."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +26,50 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
     """
     if grey not in GREY:
         raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
-    rows = []
-    for scene in scenes:
-        edge = scene.scale if border is None else border
-        as_luma = scene.grey and grey == "luma"
-        note = f"; {GREY[grey]}" if scene.grey else ""
-        for model, sr in scene.sr.items():
-            row = {"model": model, "dataset": dataset, "image": scene.image}
-            sr, hr, lr = (to_grey(picture) if as_luma else picture for picture in (sr, scene.hr, scene.lr))
-            for metric in metrics:
-                value = measure(metric, sr, hr=hr, lr=lr, border=edge)
-                protocol = METRICS[metric].protocol.format(border=edge) + note
-                rows.append(row | {"metric": metric, "protocol": protocol, "value": value})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    known = [name for name, entry in METRICS.items() if entry.compute]
+    if unknown := [name for name in metrics if name not in known]:
+        raise ValueError(f"metric must be one of {', '.join(known)}. Received: {unknown[0]!r}")
+    rows, waiting = [], deque()
+    with ThreadPoolExecutor(runs.cores()) as pool:
+        for scene in scenes:
+            waiting.append(_measured(pool, scene, metrics, scene.scale if border is None else border, grey))
+            if len(waiting) > 1:  # the next scene is made while this one is measured, and no more are kept
+                rows += _values(waiting.popleft())
+        while waiting:
+            rows += _values(waiting.popleft())
+    return pd.DataFrame([{"dataset": dataset} | row for row in rows], columns=COLUMNS)
+
+
+def _measured(pool, scene, metrics, border, grey):
+    """Return the rows of a scene, most of them with a future for a value: what needs no network is left to threads."""
+    as_luma = scene.grey and grey == "luma"
+    note = f"; {GREY[grey]}" if scene.grey else ""
+    hr, lr, *pictures = (to_grey(each) if as_luma else each for each in (scene.hr, scene.lr, *scene.sr.values()))
+    values = {}
+    for metric in metrics:
+        if not METRICS[metric].each:
+            values[metric] = [pool.submit(measure, metric, sr, hr=hr, lr=lr, border=border) for sr in pictures]
+    for metric in metrics:
+        if METRICS[metric].each:
+            values[metric] = METRICS[metric].each(pictures, hr)
+    protocols = {metric: METRICS[metric].protocol.format(border=border) + note for metric in metrics}
+    return [
+        {
+            "model": model,
+            "image": scene.image,
+            "metric": metric,
+            "protocol": protocols[metric],
+            "value": values[metric][i],
+        }
+        for i, model in enumerate(scene.sr)
+        for metric in metrics
+    ]
+
+
+def _values(rows):
+    return [
+        row | {"value": row["value"].result() if isinstance(row["value"], Future) else row["value"]} for row in rows
+    ]
 
 
 def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=None, grey="luma", **options):

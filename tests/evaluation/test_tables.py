@@ -1,5 +1,7 @@
 """tables: the published numbers of bicubic, tables worked out by hand, and what must not get in."""
 
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +70,40 @@ def test_a_grey_file_counts_both_ways_and_says_which(bicubic_tables):
     for name, table in tables.items():
         noted = table[table["protocol"].str.contains("grey") & (table["metric"] == "psnr_y")]
         assert noted["image"].tolist() == ["bridge"] and noted["protocol"].item().endswith(GREY[name])
+
+
+def test_a_table_is_that_of_one_measurement_after_the_other(photographs):
+    """Threads, and networks that see all pictures of a scene at once, change neither values nor their order."""
+    other = {"dimmed": lambda lr: evaluation.bicubic(lr, 4) * np.float32(0.9)}
+    scenes = list(evaluation.upscale_pairs(other, photographs, scale=4))
+    scenes[1].grey = True
+    chosen = ("ssim_y", "lpips_alex", "psnr_rgb")
+    table = evaluation.tabulate(iter(scenes), dataset="set", metrics=chosen)
+    rows = []
+    for scene in scenes:
+        for model, sr in scene.sr.items():
+            hr = scene.hr
+            if scene.grey:
+                sr, hr = metrics.grey(sr), metrics.grey(hr)
+            for metric in chosen:
+                rows.append((model, scene.image, metric, metrics.measure(metric, sr, hr=hr, lr=scene.lr, border=4)))
+    assert list(zip(table["model"], table["image"], table["metric"], strict=True)) == [row[:3] for row in rows]
+    np.testing.assert_allclose(table["value"], [row[3] for row in rows], rtol=0, atol=1e-6)
+
+
+def test_scenes_stream_through_a_table(photographs):
+    """However many there are: while one is made, the one before is measured, and those before that are gone."""
+    alive, most = weakref.WeakSet(), []
+
+    def counted():
+        for scene in evaluation.upscale_pairs({}, photographs, scale=4):
+            alive.add(scene)
+            most.append(len(alive))
+            yield scene
+            del scene
+
+    evaluation.tabulate(counted(), dataset="set", metrics=("psnr_y", "ssim_y"))
+    assert len(most) == 5 and max(most) <= 3
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
