@@ -1,4 +1,4 @@
-"""Where a picture differs from another, and at which frequencies. Pictures are (H, W, 3) in [0, 1]."""
+"""Where a picture differs from another, where losses push it, and its frequencies. Pictures are (H, W, 3) in [0, 1]."""
 
 import numpy as np
 from scipy import ndimage
@@ -26,6 +26,48 @@ def lpips(sr, hr, *, net="alex"):
     for each in metrics.lpips_maps(sr, hr, net=net):
         total = total + ops.image.resize(each[..., None], hr.shape[:2], data_format="channels_last")[0, ..., 0]
     return ops.convert_to_numpy(total)
+
+
+def gradients(losses, hr, sr):
+    """Return name -> float32 (H, W, 3), the gradient of each loss with respect to `sr`, which it asks to move against.
+
+    losses: name -> function of (hr, sr), batches of pictures, that returns a scalar.
+    """
+    from keras import ops
+
+    from srnb import backend
+
+    hr, sr = hr[None], sr[None]
+    each = {name: backend.gradient(lambda sr, loss=loss: loss(hr, sr), sr) for name, loss in losses.items()}
+    return {name: ops.convert_to_numpy(gradient)[0] for name, gradient in each.items()}
+
+
+def logits(discriminator, picture, *, window=64):
+    """Return where a discriminator finds a picture real, float32 (H, W): its logit, the higher the more real.
+
+    One that gives a map of logits is asked once. One that gives a single logit is asked for all squares of `window`
+    pixels, an eighth of that apart; a pixel has the mean of those that it lies in. They are at most two thirds of the
+    picture's smaller side.
+    """
+    from keras import ops
+
+    height, width = picture.shape[:2]
+    if len(discriminator.output_shape) == 4:
+        whole = picture[: height // 16 * 16, : width // 16 * 16]  # what a U-Net halves and doubles again
+        maps = discriminator(whole[None], training=False)
+        maps = ops.convert_to_numpy(ops.image.resize(maps, whole.shape[:2], data_format="channels_last"))[0, ..., 0]
+        missing = [(0, side - own) for side, own in zip((height, width), whole.shape[:2], strict=True)]
+        return np.pad(maps.astype("float32"), missing, mode="edge")
+    window = min(window, 2 * min(height, width) // 3)
+    starts = [np.unique([*range(0, side - window, max(1, window // 8)), side - window]) for side in (height, width)]
+    squares = [np.s_[top : top + window, left : left + window] for top in starts[0] for left in starts[1]]
+    batch = np.stack([picture[square] for square in squares])
+    values = ops.convert_to_numpy(discriminator(batch, training=False)).astype("float32").ravel()
+    total, count = np.zeros((2, height, width), "float32")
+    for square, value in zip(squares, values, strict=True):
+        total[square] += value
+        count[square] += 1
+    return total / count
 
 
 def spectrum(picture):

@@ -78,6 +78,25 @@ def parameters_of(source, notebook="a cell"):
     return found
 
 
+def beside(stem):
+    """Return the path of a notebook that runs: in the folder where its kernel stands, else the checkout's."""
+    path = Path(f"{stem}.ipynb").absolute()
+    return path if path.is_file() else NOTEBOOKS / path.name
+
+
+def described(stem):
+    """Return group -> {name -> comment} of the parameters cell of a notebook that runs, in its order."""
+    cells = nbformat.read(beside(stem), 4).cells
+    (source,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    groups, title = {}, ""
+    for line in source.splitlines():
+        if line.startswith("# "):
+            title = line.removeprefix("# ")
+        elif match := re.match(r"(\w+) = .*?  # (.*)", line):
+            groups.setdefault(title, {})[match[1]] = match[2]
+    return groups
+
+
 def read(name, *, folder=NOTEBOOKS):
     """Return a preset, {name: value}, given by the name of a file in notebooks/presets or by a path."""
     return _read_yaml(name, files.presets(folder), "preset")

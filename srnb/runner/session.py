@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import nbformat
 
@@ -51,8 +50,7 @@ def begin(stem, run_folder):
         _recorder.stop()
         _recorder = None
     record = run.read()
-    path = Path(f"{stem}.ipynb").absolute()
-    path = path if path.is_file() else files.NOTEBOOKS / path.name
+    path = presets.beside(stem)
     known = presets.parameters(path)
     if record.get("notebooks") and not record.get("by_hand"):
         if "runs" in known:  # a notebook that compares only reads

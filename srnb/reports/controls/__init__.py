@@ -8,5 +8,7 @@ scatter   photograph by photograph
 picker    runs, their curves over each other
 trial     a photograph of one's own, enlarged
 desk      a network's spec, its drawing, its cost, and what it sees
+form      the parameters that people change, and what a training with them takes
+gradients where losses push a photograph, before and after a training
 playground  degradations, and what they leave of a photograph
 """

@@ -1,0 +1,80 @@
+"""form: what a training takes, and the lines that make what is changed there the parameters of a run."""
+
+import pytest
+
+from srnb import models, runs
+from srnb.models import features
+from srnb.reports.controls import form
+from srnb.runner import presets
+
+
+def defaults(number):
+    (path,) = presets.notebooks([number])
+    return presets.parameters(path)
+
+
+def every(widget, description):
+    inside = [found for child in getattr(widget, "children", ()) for found in every(child, description)]
+    return [widget, *inside] if getattr(widget, "description", None) == description else inside
+
+
+def test_every_parameter_has_its_comment_and_its_group():
+    for stem in ("02_pretrain", "03_gan"):
+        groups = presets.described(stem)
+        names = [name for group in groups.values() for name in group]
+        assert names == list(defaults(stem)) and "" not in groups
+        assert all(comment for group in groups.values() for comment in group.values())
+    assert presets.described("02_pretrain")["The network"]["blocks"].startswith("residual blocks; the SRGAN paper")
+
+
+def test_pretraining_takes_three_passes_of_the_network():
+    values = defaults("02") | {"batch_size": 2, "patch_size": 32, "steps": 7}
+    effort = form.pretraining(values, scale=4)
+    cost = models.cost("srresnet", blocks=4, width=32, skip="bilinear", normalization="batch")
+    assert effort.parameters == cost["parameters"] and effort.steps == 7
+    assert effort.work == pytest.approx(3 * 2 * 32**2 * cost["multiply_adds"])
+    assert form.pretraining(values | {"batch_size": 4}, scale=4).work == pytest.approx(2 * effort.work)
+
+
+def test_a_game_takes_more_with_each_network_in_it():
+    generator = models.build("srresnet", blocks=1, width=8)
+    critic = models.build("srgan_discriminator", width=4, grid=1)
+    nets = {"generator": generator, "discriminator": critic, "features": [features.build("vgg16", ["block2_conv2"])]}
+    values = defaults("03")
+    whole = form.game(values, **nets)
+    alone = form.game(values | {"perceptual_weight": 0.0, "adversarial_weight": 0.0}, **nets)
+    without = form.game(values | {"perceptual_weight": 0.0}, **nets)
+    assert whole.work > without.work > alone.work > 0
+    assert whole.parameters == alone.parameters + critic.count_params()
+
+
+def test_a_run_that_has_trained_tells_how_fast(tmp_path):
+    run = runs.Run(tmp_path / "run")
+    assert form.speed(run)[1].startswith("as fast as this machine convolves")
+    values = defaults("02") | {"batch_size": 4}
+    run.update(parameters={"02_pretrain": values}, data={"scale": 4})
+    for rate in (10.0, 20.0, 90.0):
+        run.log({"stage": "pretrain", "step": 1, "images_per_second": rate})
+    effort = form.pretraining(values, scale=4)
+    rate, source = form.speed(run)
+    assert rate / effort.work == pytest.approx(20 / 4) and source == "as fast as notebook 2 trained"
+
+
+def test_what_is_changed_becomes_lines_for_the_parameters_cell():
+    groups, values = presets.described("02_pretrain"), defaults("02")
+    effort = lambda values: form.pretraining(values, scale=4)
+    control = form.control(groups, values, ["steps", "pixel_loss"], effort, (1e9, "<fast>"), {"pixel_loss": ["mse"]})
+    said = control.children[-1]
+    assert "for the parameters cell" not in said.value and "&lt;fast&gt;" in said.value
+    (steps,), (loss,), (seed,) = (every(control, name) for name in ("steps", "pixel_loss", "seed"))
+    before = said.value
+    steps.value = 1600
+    assert "steps = 1600" in said.value and "for 1,600 steps" in said.value and before != said.value
+    loss.value, seed.value = "mse", 3
+    pasted = said.value.split("<pre>")[1].split("</pre>")[0].replace("&#x27;", "'")
+    assert presets.parameters_of(pasted) == {"steps": 1600, "pixel_loss": "mse", "seed": 3}
+    (generator,) = every(control, "generator")
+    generator.value = "no such"
+    assert "no such" in said.value and "color:#d1495b" in said.value
+    folded = control.children[-2]
+    assert folded.selected_index is None and folded.titles[0] == "The run, and how long it trains"
