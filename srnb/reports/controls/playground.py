@@ -113,8 +113,7 @@ def control(hr, scale, degradation, seed):
         kind.value = OWN
 
     def refresh(change=None):
-        for slider in (blur, noise, quality, words):
-            slider.disabled = kind.value != OWN
+        words.disabled = kind.value != OWN  # the sliders make it that
         name = kind.value if kind.value != OWN else words.value
         try:
             seen.value = view(place.cut(hr), scale=smaller.value, degradation=name, seed=draw.value)
