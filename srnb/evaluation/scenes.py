@@ -1,7 +1,7 @@
 """Scenes: a photograph downscaled, the original, and the result of each model."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping
 from functools import partial
 from pathlib import Path
 
@@ -10,28 +10,66 @@ import numpy as np
 from srnb.data import degrade, images, resize
 
 
-@dataclass(eq=False)  # one and the same only: pictures are large
+class Pictures(MutableMapping):
+    """Pictures by name, float32 (H, W, 3) in [0, 1], held as bytes where they are of 8 bits: a quarter of the memory.
+
+    Each access makes the floats anew, so nothing can be written into them; assign the picture instead.
+    """
+
+    def __init__(self, pictures=()):
+        self._held = {name: _held(picture) for name, picture in dict(pictures).items()}
+
+    def __getitem__(self, name):
+        picture = self._held[name]
+        picture = images.from_uint8(picture) if picture.dtype == np.uint8 else picture.view()
+        picture.flags.writeable = False
+        return picture
+
+    def __setitem__(self, name, picture):
+        self._held[name] = _held(picture)
+
+    def __delitem__(self, name):
+        del self._held[name]
+
+    def __iter__(self):
+        return iter(self._held)
+
+    def __len__(self):
+        return len(self._held)
+
+
+def _held(picture):
+    """Return a picture as uint8 if it has no values but those, else as it is."""
+    levels = images.to_uint8(picture)
+    return levels if np.array_equal(images.from_uint8(levels), picture) else picture
+
+
 class Scene:
     """One photograph with all pictures to compare, float32 (H, W, 3) in [0, 1].
 
     `image` is its name, `sr` maps models to results, `grey` tells whether a file of the pair has a single channel.
     """
 
-    image: str
-    lr: np.ndarray
-    hr: np.ndarray
-    grey: bool = False
-    sr: dict = field(default_factory=dict)
+    def __init__(self, image, lr, hr, grey=False, sr=()):
+        self.image, self.grey, self.sr, self.scale = image, grey, Pictures(sr), hr.shape[0] // lr.shape[0]
+        self._pair = Pictures({"LR": lr, "HR": hr})
 
     @property
-    def scale(self):
-        """The factor between `lr` and `hr`."""
-        return self.hr.shape[0] // self.lr.shape[0]
+    def lr(self):
+        """The downscaled photograph."""
+        return self._pair["LR"]
+
+    @property
+    def hr(self):
+        """The original, whose sides are those of `lr` times `scale`."""
+        return self._pair["HR"]
 
     @property
     def pictures(self):
         """All pictures by name, in the order in which they are shown: LR, results of the models, HR."""
-        return {"LR": self.lr, **self.sr, "HR": self.hr}
+        together = Pictures()
+        together._held = {"LR": self._pair._held["LR"], **self.sr._held, "HR": self._pair._held["HR"]}
+        return together
 
     def detail(self, box):
         """Return the scene cropped to a box (top, left, size), in pixels of `hr`, rounded down to the grid of `lr`."""

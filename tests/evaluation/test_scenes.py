@@ -1,6 +1,9 @@
 """scenes: what stands beside what."""
 
+import tracemalloc
+
 import numpy as np
+import pytest
 
 from srnb import evaluation
 from srnb.data import degrade, images
@@ -20,6 +23,38 @@ def test_a_detail_lies_on_the_grid_of_lr(photographs):
     np.testing.assert_array_equal(detail.lr, scene.lr[2:6, 5:9])
     np.testing.assert_array_equal(detail.sr["bicubic"], scene.sr["bicubic"][8:24, 20:36])
     assert detail.image == scene.image and detail.scale == 4
+
+
+def test_scenes_hold_bytes(tmp_path):
+    """Three bytes a pixel and picture, where floats take twelve: 30 photographs of 12 megapixels in 2 GB, not 9."""
+    shape, count = (600, 800), 4
+    paths = [(tmp_path / f"{number}.png", None) for number in range(count)]
+    for number, (path, _) in enumerate(paths):
+        images.write(path, np.full((*shape, 3), 40 * number, np.uint8))
+    list(evaluation.upscale_pairs({}, paths[:1], scale=4))
+    tracemalloc.start()
+    scenes = list(evaluation.upscale_pairs({"twice": lambda lr: evaluation.bicubic(lr, 4)}, paths, scale=4))
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    pixels = shape[0] * shape[1]
+    assert len(scenes) == count and held < 1.1 * count * pixels * 3 * (3 + 1 / 16)
+    assert most - held < 100 * pixels
+
+
+def test_pictures_are_what_was_put_in_and_stay_so():
+    random = np.random.default_rng(0)
+    exact = images.from_uint8(random.integers(0, 256, (8, 8, 3), "uint8"))
+    fine = (random.integers(0, 65536, (32, 32, 3)) / 65535).astype(np.float32)  # of a file of 16 bits
+    scene = evaluation.Scene("one", exact, fine, sr={"a": fine * 0.5})
+    scene.sr["b"] = np.repeat(np.repeat(exact, 4, 0), 4, 1)
+    np.testing.assert_array_equal(scene.lr, exact)
+    np.testing.assert_array_equal(scene.hr, fine)
+    np.testing.assert_array_equal(scene.pictures["a"], fine * 0.5)
+    np.testing.assert_array_equal(scene.pictures["b"][::4, ::4], exact)
+    assert list(scene.pictures) == ["LR", "a", "b", "HR"] and scene.hr.dtype == scene.lr.dtype == np.float32
+    for picture in scene.pictures.values():
+        with pytest.raises(ValueError, match="read-only"):
+            picture[0] = 0
 
 
 def test_photographs_of_one_name_stay_two(photographs, tmp_path):

@@ -118,9 +118,10 @@ def test_perfect_pictures_score_one_however_many_there_are(photographs, count):
 
 def test_the_mean_is_that_of_the_images_decibels(photographs):
     scenes = list(evaluation.upscale_pairs({}, photographs[:2], scale=4))
-    for scene, offset in zip(scenes, (5, 20), strict=True):
-        scene.hr = images.from_uint8(np.full(scene.hr.shape, 100, "uint8"))
-        scene.sr = {"model": images.from_uint8(np.full(scene.hr.shape, 100 + offset, "uint8"))}
+    for number, offset in enumerate((5, 20)):
+        image, lr, shape = scenes[number].image, scenes[number].lr, scenes[number].hr.shape
+        hr, sr = (images.from_uint8(np.full(shape, level, "uint8")) for level in (100, 100 + offset))
+        scenes[number] = evaluation.Scene(image, lr, hr, sr={"model": sr})
     table = evaluation.tabulate(scenes, dataset="set", metrics=("psnr_rgb", "psnr_y"))
     means = evaluation.summary(table).loc[("set", "model")]
     assert means["psnr_rgb"] == pytest.approx((20 * np.log10(255 / 5) + 20 * np.log10(255 / 20)) / 2)
