@@ -197,9 +197,10 @@ class Run:
         path = self.folder / "log.jsonl"
         if not path.is_file():
             return []
-        records = []
-        # what follows the last newline is a line cut short by a kill
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        records, (*lines, rest) = [], path.read_bytes().split(b"\n")
+        if rest.strip(b"\0")[:1] not in (b"", b"{"):  # neither a line that a kill cut short nor zeros of a power cut
+            lines.append(rest)
+        for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line.decode("utf-8"))
             except (ValueError, RecursionError):

@@ -96,6 +96,16 @@ def test_a_foreign_line_of_a_log_is_named(run, line):
         run.read_log()
 
 
+@pytest.mark.parametrize("content", [b"noise", b"\xff\xfe", b'{"step": 1}\nnoise'])
+def test_noise_is_no_line_that_was_cut_short(run, content):
+    run.folder.mkdir(parents=True)
+    (run.folder / "log.jsonl").write_bytes(content)
+    with pytest.raises(ValueError, match=r"log\.jsonl, line [12]"):
+        run.read_log()
+    (run.folder / "log.jsonl").write_bytes(b'{"step": 1}\n\0\0')  # a power cut
+    assert len(run.read_log()) == 1
+
+
 HEADER = b"model,dataset,image,metric,protocol,value\n"
 
 
