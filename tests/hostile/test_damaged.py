@@ -42,7 +42,7 @@ def damages(file, content):
     half = len(content) // 2
     foreign = {f"foreign {number}": other for number, other in enumerate(FOREIGN[file.suffix])}
     hole = {"hole": content[:half] + bytes(2000) + content[half + 2000 :]} if file.suffix == ".h5" else {}
-    noise = random.Random(str(file)).randbytes(500)
+    noise = random.Random(file.name).randbytes(500)
     return {"noise": noise, "empty": b"", "half": content[:half], **foreign, **hole}
 
 
