@@ -1,7 +1,7 @@
-"""A run made by hand: a notebook whose cells someone runs one by one, or any tool that is not our runner.
+"""A run made by hand: a notebook whose cells are run one by one, or by any tool other than our runner.
 
-The kernel itself keeps the record that the runner keeps elsewhere: run.json with parameters, seed, commit, versions,
-times and how each notebook ended, an executed copy of each notebook, and the report once a notebook has run to its end.
+Here the kernel itself keeps the records that the runner keeps otherwise: run.json with parameters, seed, commit,
+versions, times and the end of each notebook, an executed copy of each notebook, and a report once one is complete.
 
 It holds the run's `lock` for as long as a cell runs. Not for its life: the kernels of notebooks that have run stay up,
 and the next notebook has one of its own.
@@ -23,7 +23,7 @@ _recorder = None  # of the notebook that this kernel runs
 
 
 class Refused(ValueError):
-    """A run's folder belongs to another experiment; a notebook says so in one line."""
+    """A run's folder belongs to another experiment; a notebook shows one line instead of a traceback."""
 
     def _render_traceback_(self):  # IPython asks for it
         return [str(self)]
@@ -103,7 +103,7 @@ def _free(run):
 
 
 def _open(run, record, path, values):
-    """Write into run.json that a notebook begins, with what it was told."""
+    """Record in run.json that a notebook starts, with its parameters."""
     from srnb.runner import chain
 
     stem, backend = path.stem, _backend()
@@ -169,7 +169,7 @@ class Recorder:
         self._session.send = self._sent
 
     def stop(self):
-        """Record no more."""
+        """Stop recording."""
         self.shell.events.unregister("pre_run_cell", self._before)
         self.shell.events.unregister("post_run_cell", self._after)
         self.shell.ast_transformers.remove(self)
@@ -180,7 +180,7 @@ class Recorder:
         return [cell for cell in self.notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
     def _note_parameters(self):
-        """Bring the parameters cell to what the kernel holds: it may have been edited, or a tool has set others."""
+        """Update the parameters cell from the kernel: it may have been edited, or a tool may have set other values."""
         from srnb.runner import presets
 
         place, cell = next(
@@ -196,7 +196,7 @@ class Recorder:
             self.notebook.cells.insert(place + 1, told)
 
     def _find(self, identity, source):
-        """Return the cell of the notebook that has been run; a new one, behind the last that ran, for one it lacks."""
+        """Return the cell that has been run, inserting it after the last one that ran if the notebook lacks it."""
         cells = self._code()
         for cell in cells:
             if identity and cell.id == identity:
@@ -279,7 +279,7 @@ class Recorder:
         other.unlink(missing_ok=True)
 
     def _report(self):
-        """Render the report, and show where it is below the last cell of the notebook."""
+        """Render the report and show a link to it below the last cell of the notebook."""
         from IPython.display import HTML, display
 
         from srnb.reports import overview, report
@@ -300,7 +300,7 @@ class Recorder:
         return sent
 
     def _take(self, kind, body):
-        """Keep what a cell shows, as a front end would."""
+        """Store an output of a cell, as a front end would."""
         outputs, transient = self.cell.outputs, body.pop("transient", None) or {}
         if kind == "clear_output":
             outputs.clear()
@@ -319,5 +319,5 @@ class Recorder:
 
 
 def _common(statuses):
-    """Return what a run is whose notebooks ended so: complete if all are, else the first that is not."""
+    """Return the status of a run from those of its notebooks: complete if all are, else the first other one."""
     return next((status for status in statuses if status != "complete"), "complete")
