@@ -257,7 +257,9 @@ def command(run, record):
     if preset and record.get("notebook_folder"):
         path = Path(record["notebook_folder"]) / "presets" / f"{preset}.yaml"
         if path.is_file():
-            known = yaml.safe_load(path.read_text("utf-8")) or {}
+            with suppress(yaml.YAMLError, UnicodeDecodeError):  # it was changed since, and every value is named
+                known = yaml.safe_load(path.read_text("utf-8"))
+    known = known if isinstance(known, dict) else {}
     parts = ["srnb run", *(stem[:2] for stem in record.get("notebooks") or {} if stem[:2].isdigit())]
     parts += [f"--preset {_quoted(preset)}"] if preset else []
     parts += [f"--backend {record['backend']}"] if record.get("backend") else []

@@ -306,6 +306,11 @@ def test_only_settings_that_differ_from_the_copys_defaults_are_shown(tmp_path):
     assert article.settings(run, run.read()) == {"blocks": (16, 4), "dataset_folder": ("a b", None)}
     wanted = "git checkout 0123456789\nsrnb run 02 \\\n  -p blocks 16 \\\n  -p dataset_folder 'a b'"
     assert article.command(run, run.read()) == wanted
+    (tmp_path / "presets").mkdir()
+    run.update(preset="mine", notebook_folder=str(tmp_path))
+    for content in (b"- a", b"a: b: c", b"\xff"):  # a preset may be edited after the run
+        (tmp_path / "presets" / "mine.yaml").write_bytes(content)
+        assert article.command(run, run.read()) == wanted.replace("02 ", "02 --preset mine ")
 
 
 def test_the_appendix_drops_what_only_its_author_needs(tmp_path):
