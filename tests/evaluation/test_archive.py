@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from srnb import evaluation, models, runs
+from srnb.cli import main
 from srnb.evaluation import archive
 
 METRICS = ["psnr_y", "lpips_alex"]
@@ -110,6 +112,17 @@ def test_the_page_says_what_stands_behind_a_verdict(grid, tmp_path):
     assert "\n* 8 photographs, 3 seeds; 4 differences were tested" in page
     assert "\n* mse: better in LPIPS alex (-0.4896, " in page and "; worse in PSNR Y (-0.471 dB, -0.5" in page
     assert "\n| mse | 29.5" in page and "between 3 seeds |" in page
+
+
+def test_the_command_publishes_a_grid_by_its_name(grid, tmp_path):
+    base, _ = grid
+    results, out = base.folder.parent, tmp_path / "published"
+    asked = ["--base", "small", "--metrics", "psnr_y,lpips_alex", "--results", results, "--out", out]
+    said = CliRunner().invoke(main, [*map(str, ("publish", "losses", *asked))])
+    assert said.exit_code == 0 and said.output == f"{out / 'losses'}\n", said.output
+    assert (out / "README.md").read_text() == archive.page(out) and "## losses" in archive.page(out)
+    said = CliRunner().invoke(main, [*map(str, ("publish", "discriminator", *asked))])
+    assert said.exit_code == 1 and "GRID must have runs discriminator-… whose --base was small" in said.output
 
 
 def test_a_run_that_notebook_4_has_not_seen_is_measured_as_it_would(tmp_path, photographs):
