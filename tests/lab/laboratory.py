@@ -16,6 +16,7 @@ import nbformat
 
 from srnb.runner import copies, presets
 
+ERROR = ".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']"  # whatever is red
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SETTINGS = {
@@ -41,7 +42,7 @@ def prepare(folder, **values):
 @contextmanager
 def serve(folder, *, theme="JupyterLab Light"):
     """Yield the address of a JupyterLab with the root `folder`."""
-    home = folder / f"home-{time.monotonic_ns()}"
+    home = folder / "home"  # of one user: what an earlier server saved is trusted
     for name, values in (SETTINGS | {"apputils-extension/themes": {"theme": theme}}).items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def serve(folder, *, theme="JupyterLab Light"):
     environment = os.environ | {name: str(home / place) for name, place in places.items()}
     environment.pop("SRNB_HEADLESS", None)
     command = [sys.executable, "-m", "jupyterlab", *QUIET, f"--port={port}", f"--ServerApp.root_dir={folder}"]
-    with open(home / "log", "w") as log:
+    with open(home / "log", "a") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -84,13 +85,19 @@ class Notebook:
 
     def __init__(self, page, address, stem, folder):
         self.page, self.address, self.path = page, address, folder / "lab" / f"{stem}.ipynb"
-        self.ids = [cell.id for cell in nbformat.read(self.path, 4).cells]
+        self.cells = nbformat.read(self.path, 4).cells
+        self.ids = [cell.id for cell in self.cells]
         self.open()
 
     def open(self):
+        """Open the notebook as it was when it was saved, with a kernel that knows nothing of it."""
         self.page.goto(f"{self.address}/lab/tree/lab/{self.path.name}?reset", wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
         self.idle()
+
+    def code(self):
+        """Return the ids of the code cells."""
+        return [cell.id for cell in self.cells if cell.cell_type == "code"]
 
     def idle(self, timeout=300):
         """Wait until the kernel has nothing to do."""
@@ -116,6 +123,13 @@ class Notebook:
         self.page.wait_for_timeout(300)
         self.ran(name, timeout=timeout)
 
+    def append(self, name, text):
+        """Type at the end of a cell."""
+        self.cell(name).locator(".cm-content").click()
+        self.page.keyboard.press("Control+End")
+        self.page.keyboard.insert_text(text)
+        self.page.keyboard.press("Escape")
+
     def select(self, name):
         self.cell(name).locator(".jp-InputPrompt").first.click()
 
@@ -127,13 +141,18 @@ class Notebook:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             prompts = [self.cell(name).locator(".jp-InputArea-prompt").inner_text()] if name else self.prompts()
-            errors = self.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
+            errors = self.page.locator(ERROR)
             assert not errors.count(), errors.first.inner_text()[-2000:]
             if all(re.search(r"\[\d+\]", prompt) for prompt in prompts):
                 self.idle()
                 return
             time.sleep(0.3)
         raise AssertionError(f"not within {timeout} s: {prompts}")
+
+    def shoot(self, names, theme):
+        """Leave pictures of cells beside the notebooks' folder, for people to look at."""
+        for name in names:
+            self.cell(name).screenshot(path=self.path.parent.parent / "shots" / f"{self.path.stem}-{name}-{theme}.png")
 
     def save(self):
         before = self.path.stat().st_mtime_ns

@@ -93,8 +93,9 @@ def _table(rows):
 
 def _said(effort, rate, source):
     steps = rate / effort.work
+    pace = f"{steps:,.0f}" if steps >= 10 else f"{steps:.2g}"
     return (
-        f"<p>{effort.parameters:,} parameters to train · about {steps:.2g} steps a second, "
+        f"<p>{effort.parameters:,} parameters to train · about {pace} steps a second, "
         f"<b>{progress.duration(effort.steps / steps)}</b> for {effort.steps:,} steps, {html.escape(source)}</p>"
     )
 
