@@ -54,7 +54,7 @@ class Trial:
     def __init__(self, photographs, networks, *, side):
         self.files = {Path(path).name: Path(path) for path in photographs}
         self.networks, self.side = networks, side
-        self.loaded, self.mixed, self.read = {}, {}, (None, None)
+        self.loaded, self.mixed, self.shares, self.read = {}, {}, {}, (None, None)
 
     def photograph(self, name):
         """Return a photograph, which stays decoded until another one is asked for."""
@@ -74,7 +74,9 @@ class Trial:
         ends = list(self.ends(name).values())
         if len(ends) == 1:
             return ends[0]
-        self.mixed[name] = models.interpolate(*ends, share, into=self.mixed.get(name))
+        if self.shares.get(name) != share:  # elsewhere on the photograph the blend is the same
+            self.mixed[name] = models.interpolate(*ends, share, into=self.mixed.get(name))
+            self.shares[name] = share
         return self.mixed[name]
 
     def label(self, name, share):
@@ -187,6 +189,6 @@ def _output(text):
 
 def _download(picture, name):
     file = io.BytesIO()
-    Image.fromarray(np.asarray(images.to_uint8(picture))).save(file, "PNG")
+    Image.fromarray(np.asarray(images.to_uint8(picture))).save(file, "PNG", compress_level=1)
     address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     return f'<a download="{html.escape(Path(name).stem)}-detail.png" href="{address}">download</a>'
