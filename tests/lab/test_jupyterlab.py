@@ -23,7 +23,7 @@ TINY |= {"more_metrics": "", "shipped_networks": "", "metrics": "psnr_y, lpips_a
 
 STILLS = {  # cell -> what stands there without a kernel
     "01_data": {"playground": ".control-still img"},
-    "02_pretrain": {"desk": ".control-still svg", "fit": ".training svg"},
+    "02_pretrain": {"effort": ".control-still table", "desk": ".control-still svg", "fit": ".training svg"},
     "03_gan": {"fit": ".training svg", "gradients-after": ".control-still img"},
     "04_evaluate": {"dial": ".dial img", "scatter": ".scatter circle", "compare": ".inspector canvas", "try": "img"},
     "05_ablations": {"picker": ".control-still table"},
@@ -144,6 +144,13 @@ def test_a_training_is_interrupted_and_goes_on_and_a_network_is_built(notebook, 
     notebook.ran()
     assert list(run.read_log()["step"]) == list(range(20, 401, 20)) and run.read()["status"] == "complete"
     assert fit.locator(".training svg").count() and fit.locator(".training .moments img").count()
+
+    cell = notebook.cell("effort")
+    until(cell, ".control-alive", "as fast as")
+    cell.locator("input[type=number]").first.fill("1600")
+    cell.locator("input[type=number]").first.press("Tab")
+    until(cell, ".control-alive pre", "^steps = 1600$")
+    until(cell, ".control-alive p", "for 1,600 steps")
 
     cell = notebook.cell("desk")
     cell.locator("select").select_option("srcnn")
