@@ -25,7 +25,12 @@ STILLS = {  # cell -> what stands there without a kernel
     "01_data": {"playground": ".control-still img"},
     "02_pretrain": {"effort": ".control-still table", "desk": ".control-still svg", "fit": ".training svg"},
     "03_gan": {"fit": ".training svg", "gradients-after": ".control-still img"},
-    "04_evaluate": {"dial": ".dial img:visible", "scatter": ".scatter circle", "compare": ".inspector canvas", "try": "img"},
+    "04_evaluate": {
+        "dial": ".dial img:visible",
+        "scatter": ".scatter circle",
+        "compare": ".inspector canvas",
+        "try": "img",
+    },
     "05_ablations": {"picker": ".control-still table"},
     "06_try": {"try": ".control-still img"},
 }
