@@ -261,5 +261,5 @@ def test_without_their_kernel_stills_and_panels_are_there_in_the_dark(browser, f
             for name, selector in STILLS[stem].items():
                 notebook.cell(name).locator(selector).first.wait_for()
             notebook.shoot(STILLS[stem], "dark")
-            dead = ".jp-OutputArea :text('Error displaying widget'), .jp-OutputArea :text('Error creating widget')"
+            dead = ":visible:text-matches('Error (displaying|creating) widget|Loading widget')"
             assert not page.locator(dead).count()
