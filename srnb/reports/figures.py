@@ -155,15 +155,15 @@ def perception_distortion(points, *, line=()):
     """
     figure, axis = new(5.8, 3.6)
     axis.plot(*points.loc[list(line)].to_numpy().T, color=INK, linewidth=1, zorder=1)
-    between = points.loc[list(line[1:-1])]
+    between, dots = points.loc[list(line[1:-1])], []  # named: a legend that finds them by itself leaves out "_name"
     for (name, row), colour in zip(points.drop(between.index).iterrows(), COLOURS * len(points), strict=False):
-        axis.scatter(*row, s=54, color=colour, label=name, zorder=3)
+        dots.append(axis.scatter(*row, s=54, color=colour, label=name, zorder=3))
     if len(between):
-        axis.scatter(*between.to_numpy().T, s=18, color=INK, label="between", zorder=2)
+        dots.append(axis.scatter(*between.to_numpy().T, s=18, color=INK, label="between", zorder=2))
     axis.set_xlabel("RMSE on Y (grey levels) ↓", fontsize=9)
     axis.set_ylabel(label(points.columns[1]), fontsize=9)
     axis.margins(0.15)
-    figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    figure.legend(handles=dots, loc="outside right upper", fontsize=9, frameon=False)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     said = "; ".join(f"{name} {x:.2f} and {y:.3f}" for name, (x, y) in points.iterrows())
@@ -246,8 +246,8 @@ def scatter(table, metrics, *, reference="bicubic"):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].set_ylabel("model", fontsize=9)
-    handles = axes[0][0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
+    dots = [dot for dot in axes[0][0].collections if dot.get_label() in models]
+    figure.legend(handles=dots, loc="outside lower center", ncols=len(models), fontsize=8, frameon=False)
     named = " and ".join(METRICS[metric].name for metric in metrics)
     return figure.described(
         f"Photograph by photograph, {named} against {reference}; on the line both are equal.",

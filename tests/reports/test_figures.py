@@ -57,6 +57,13 @@ def test_names_with_dollar_signs_are_no_formulas(shown, table):
         FigureCanvasAgg(figure).draw()
 
 
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend(table):
+    table = table.replace({"model": {"gan": "_gan"}})
+    points = evaluation.plane(table, dataset="set")
+    for figure in (figures.scatter(table, ["psnr_y"]), figures.perception_distortion(points, line=["pretrained"])):
+        assert "_gan" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_without_a_box_a_strip_shows_everything(shown):
     figure = figures.strip(shown)
     assert len(figure.axes) == 3 and figure.axes[0].get_xlim() == (-0.5, 47.5)
