@@ -215,11 +215,16 @@ def test_runs_are_laid_over_each_other(tmp_path):
         if number < 2:
             row = {"model": "gan", "dataset": "x", "image": "a", "metric": "psnr_y", "protocol": "p"}
             run.write_metrics(pd.DataFrame([row | {"value": 30.125 + number}]))
+    (tmp_path / "second" / "metrics.csv").write_text(
+        (tmp_path / "second" / "metrics.csv").read_text().replace("second", "first")  # as in a copy of the first
+    )
     known = {run.name: run for run in runs.find(tmp_path)}
     control = picker.control(known, ["first"], ["psnr_y", "lpips_alex"])
     listed, seen = one(control, "SelectMultiple"), one(control, "HTML")
     assert listed.options == ("first", "second", "third <b>")
     assert seen.value.count("<polyline") == 1 and "first: 20.2 at step 20" in seen.value and "30.12" in seen.value
+    listed.value = ("second",)
+    assert "<td>second</td>" in seen.value and "<td>first</td>" not in seen.value
     listed.value = ("first", "third <b>")
     assert seen.value.count("<polyline") == 2 and "<b>" not in seen.value
     assert "third &lt;b&gt; has no numbers of notebook 4 yet" in seen.value

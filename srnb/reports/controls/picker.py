@@ -27,7 +27,7 @@ def view(shown, metrics):
     for run in shown:
         try:
             logs[run.name] = run.read_log()
-            tables.append(run.metrics())
+            tables.append(run.metrics().assign(run=run.name))  # a folder that was copied has the name of the first
         except FileNotFoundError:
             problems.append(f"{run.name} has no numbers of notebook 4 yet")
         except ValueError as error:
