@@ -80,6 +80,19 @@ class Scene:
         sr = {name: picture[large] for name, picture in self.sr.items()}
         return Scene(self.image, self.lr[small], self.hr[large], self.grey, sr)
 
+    def middle(self, size):
+        """Return the scene cropped to a square of `size` pixels of `hr` in its middle, or to what there is; 0: whole.
+
+        Raises ValueError for a size under 16 pixels of `lr`.
+        """
+        if not size:
+            return self
+        if size < 16 * self.scale:
+            raise ValueError(f"size must be 0 or at least {16 * self.scale} pixels. Received: {size}")
+        height, width = self.hr.shape[:2]
+        size = min(size, height, width)
+        return self.detail(((height - size) // 2, (width - size) // 2, size))
+
     def upscale(self, name, model):
         """Add the result of `model`, a network or a function of `lr`, under `name`, in 8 bits as in a file."""
         self.sr[name] = images.from_uint8(images.to_uint8(_method(model)(self.lr)))

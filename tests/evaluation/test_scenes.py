@@ -57,6 +57,19 @@ def test_pictures_are_what_was_put_in_and_stay_so():
             picture[0] = 0
 
 
+def test_the_middle_is_a_square_on_the_grid_of_lr():
+    hr = np.random.default_rng(0).integers(0, 256, (120, 200, 3), "uint8")
+    scene = evaluation.Scene("one", images.from_uint8(hr[::4, ::4]), images.from_uint8(hr), sr={"same": hr / 255})
+    for size, height, width, top, left in ((64, 64, 64, 28, 68), (100, 100, 100, 8, 48), (500, 120, 120, 0, 40)):
+        middle = scene.middle(size)
+        assert middle.hr.shape == (height, width, 3) and middle.lr.shape == (height // 4, width // 4, 3)
+        np.testing.assert_array_equal(middle.hr, scene.hr[top : top + height, left : left + width])
+        np.testing.assert_array_equal(middle.sr["same"], scene.sr["same"][top : top + height, left : left + width])
+    assert scene.middle(0) is scene
+    with pytest.raises(ValueError, match="at least 64 pixels"):
+        scene.middle(63)
+
+
 def test_photographs_of_one_name_stay_two(photographs, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photograph0.png"
