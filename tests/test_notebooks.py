@@ -116,3 +116,10 @@ def test_formatted_and_linted():
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run([sys.executable, "-m", "ruff", *command, FOLDER], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+def test_a_kernel_is_spared_what_reads_notebooks():
+    """nbformat takes 1.5 s of CPU, in each of the dozen kernels of a run."""
+    program = "import sys; from srnb.runner import session; print('nbformat' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

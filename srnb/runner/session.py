@@ -13,8 +13,6 @@ import sys
 import time
 from contextlib import ExitStack
 
-import nbformat
-
 from srnb import files, progress, runs
 
 OUTPUTS = ("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output")
@@ -148,6 +146,8 @@ class Recorder:
     """
 
     def __init__(self, shell, run, path, hold):
+        import nbformat  # takes more than a second, which kernels that a runner starts are spared
+
         self.run, self.stem, self.shell, self.hold, self.refusal = run, path.stem, shell, hold, None
         self.copy = run.folder / path.name
         self.notebook = nbformat.read(path, 4)
@@ -181,6 +181,8 @@ class Recorder:
 
     def _note_parameters(self):
         """Update the parameters cell from the kernel: it may have been edited, or a tool may have set other values."""
+        import nbformat
+
         from srnb.runner import presets
 
         place, cell = next(
@@ -197,6 +199,8 @@ class Recorder:
 
     def _find(self, identity, source):
         """Return the cell that has been run, inserting it after the last one that ran if the notebook lacks it."""
+        import nbformat
+
         cells = self._code()
         for cell in cells:
             if identity and cell.id == identity:
@@ -259,6 +263,8 @@ class Recorder:
             self._report()
 
     def _keep(self, status, error):
+        import nbformat
+
         record, running = self.run.read(), runs.running_name(self.copy)
         state = record["notebooks"].get(self.stem, {}) | {"status": status, "seconds": round(self.seconds, 1)}
         steps = record["notebooks"] | {self.stem: state}
@@ -301,6 +307,8 @@ class Recorder:
 
     def _take(self, kind, body):
         """Store an output of a cell, as a front end would."""
+        import nbformat
+
         outputs, transient = self.cell.outputs, body.pop("transient", None) or {}
         if kind == "clear_output":
             outputs.clear()
