@@ -16,7 +16,6 @@ from keras import layers, ops
 from srnb import losses, runs, training
 from srnb.reports import charts, panel, report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REFERENCE = {"psnr_y": 20.25}
 CROPS = {name: np.full((8, 8, 3), value, "float32") for name, value in (("bicubic", 0.3), ("HR", 0.6))}
 
@@ -181,42 +180,33 @@ def test_one_display_renews_itself_and_stays_as_it_was_last(tmp_path, monkeypatc
 
 
 @pytest.fixture
-def page(tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("needs Chromium")
+def page(tmp_path, open_page):
     run = runs.Run(tmp_path / "run")
     view = panel.Panel(run, "gan", crops=CROPS)
     view()
     for step in (2, 4, 6):
         shutil.copy(run.figures / "gan-crop-HR.png", run.figures / f"gan-{step:08d}.png")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 900, "height": 700})
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
+    (tmp_path / "index.html").write_text('<!DOCTYPE html><div id="cell"></div>')
+    page = open_page(tmp_path / "index.html", size=(900, 700))
 
-        def renew():
-            """Put the panel in its place again, as Lab does."""
-            page.evaluate(
-                """(text) => {
-                  const host = document.querySelector("#cell");
-                  host.innerHTML = text;
-                  host.querySelectorAll("script").forEach((old) => {
-                    const script = document.createElement("script");
-                    script.textContent = old.textContent;
-                    old.replaceWith(script);
-                  });
-                }""",
-                view(),
-            )
+    def renew():
+        """Put the panel in its place again, as Lab does."""
+        page.evaluate(
+            """(text) => {
+              const host = document.querySelector("#cell");
+              host.innerHTML = text;
+              host.querySelectorAll("script").forEach((old) => {
+                const script = document.createElement("script");
+                script.textContent = old.textContent;
+                old.replaceWith(script);
+              });
+            }""",
+            view(),
+        )
 
-        page.set_content('<div id="cell"></div>')
-        page.renew, page.run = renew, run
-        renew()
-        yield page
-        assert page.errors == []
-        browser.close()
+    page.renew, page.run = renew, run
+    renew()
+    return page
 
 
 def test_the_slider_goes_through_time_and_outlives_a_renewal(page):

@@ -1,7 +1,6 @@
 """dial, scatter: plain HTML that answers in a browser without a kernel."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -9,8 +8,6 @@ import pytest
 from srnb import evaluation, models
 from srnb.reports import inspector
 from srnb.reports.controls import dial, scatter
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +49,7 @@ def test_a_detail_has_a_frame_for_each_blend(part, scenes):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, part, scenes, table):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("needs Chromium")
+def page(tmp_path_factory, part, scenes, table, open_page):
     path = tmp_path_factory.mktemp("page") / "index.html"
     views = (
         dial.show(part, names=["pretrained", "gan"]),
@@ -63,16 +57,9 @@ def page(tmp_path_factory, part, scenes, table):
         inspector.of_scenes(scenes[:2], table=table),
     )
     path.write_text("<!DOCTYPE html><meta charset=utf-8>" + "".join(view.data for view in views))
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 900, "height": 900})
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".inspector[data-state]")
-        yield page
-        assert page.errors == []
-        browser.close()
+    page = open_page(path, size=(900, 900))
+    page.wait_for_selector(".inspector[data-state]")
+    return page
 
 
 def test_picture_and_dot_turn_together(page, part):

@@ -2,7 +2,6 @@
 
 import re
 
-import browser
 import keras
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from srnb.reports import report
 from srnb.reports.web import choices, page
 
 pytestmark = pytest.mark.filterwarnings("ignore:interpolation needs")
-needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
-SAVE = "document.querySelector('.try .save')"
 
 
 @pytest.fixture(scope="module")
@@ -47,34 +44,37 @@ def site(run):
 
 
 @pytest.fixture(scope="module")
-def tab(site, tmp_path_factory):
-    if browser.CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with browser.opened(site.as_uri(), tmp_path_factory.mktemp("browser")) as tab:
-        yield tab
+def tab(site, open_page):
+    return open_page(site)
 
 
-def enlarged(tab, path, *, drop=False, share=None):
+def drop(tab, path):
+    """Drop a file from outside the browser, as a mouse would."""
+    session = tab.context.new_cdp_session(tab)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+
+
+def choose(tab, *paths):
+    tab.set_input_files(".try .file", [str(path) for path in paths])
+
+
+def message(tab):
+    return tab.locator(".try .message").text_content()
+
+
+def enlarged(tab, path, *, give=choose):
     """Give a picture to the page and return the file that it offers, as (name, array)."""
-    if share is not None:
-        tab.evaluate(f"document.querySelector('.try .share').value = {share}")
-    before = tab.evaluate("document.querySelectorAll('.try .jobs li').length")
-    tab.drop(path) if drop else tab.choose(".try .file", path)
-    tab.wait(f"document.querySelectorAll('.try .jobs li').length === {before + 1}")
-    tab.wait("document.querySelector('.try .bar').hidden")
-    assert not tab.evaluate("document.querySelector('.try .message').textContent")
-    name = tab.evaluate(f"{SAVE}.download")
-    tab.evaluate(f"{SAVE}.click()")
-    target = tab.folder / name
-    tab.wait(f"'{name}'")
-    for _ in range(200):
-        if target.is_file() and not list(tab.folder.glob("*.crdownload")):
-            break
-        tab.evaluate("new Promise((resolve) => setTimeout(resolve, 50))")
-    with Image.open(target) as picture:
-        array = np.asarray(picture)
-    target.unlink()
-    return name, array
+    before = tab.locator(".try .jobs li").count()
+    give(tab, path)
+    tab.wait_for_function(f"document.querySelectorAll('.try .jobs li').length === {before + 1}")
+    tab.locator(".try .bar").wait_for(state="hidden", timeout=120_000)
+    assert not message(tab)
+    with tab.expect_download() as started:
+        tab.click(".try .save")
+    with Image.open(started.value.path()) as picture:
+        return started.value.suggested_filename, np.asarray(picture)
 
 
 def photograph(path, mode="RGB", **options):
@@ -102,24 +102,25 @@ def compare(result, wanted):
 
 def test_a_dropped_file_becomes_that_of_srnb_upscale(tab, run, tmp_path):
     path = photograph(tmp_path / "a photo.of mine.png")
-    name, result = enlarged(tab, path, drop=True)
+    name, result = enlarged(tab, path, give=drop)
     assert name == "a photo.of mine_x4.png"
     wanted = CliRunner().invoke(
         main, ["upscale", str(path), "--model", str(run.folder), "--out", str(tmp_path / "out")], catch_exceptions=False
     )
     assert wanted.exit_code == 0, wanted.output
     compare(result, np.asarray(Image.open(tmp_path / "out" / name)))
-    assert {address.partition(":")[0] for address in tab.requests()} <= {"file", "blob", "data"}
-    assert tab.problems() == []
+    assert tab.asked <= {"file", "blob", "data"}
 
 
 def test_blend_between_two_ends(tab, run, tmp_path):
     ends = [inference.load(run.folder / "weights" / f"{stage}.weights.h5") for stage in ("pretrained", "gan")]
     path = photograph(tmp_path / "b.png")
-    _, result = enlarged(tab, path, share=40)
+    share = tab.locator(".try .share")
+    share.fill("40")
+    _, result = enlarged(tab, path)
     compare(result, expected(models.interpolate(*ends, 0.4), path, tmp_path))
-    assert tab.evaluate("document.querySelector('.try .right').textContent") == "mine <b>, 40 % gan"
-    tab.evaluate("document.querySelector('.try .share').value = 100")
+    assert tab.locator(".try .right").text_content() == "mine <b>, 40 % gan"
+    share.evaluate("slider => slider.value = 100")
 
 
 def test_transparency_is_kept(tab, run, tmp_path):
@@ -144,38 +145,27 @@ def test_exif_orientation_is_applied(tab, run, tmp_path):
 
 def test_several_pictures_one_after_the_other_and_what_is_none(tab, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
-    tab.evaluate("document.querySelector('.try .message').textContent = ''")
-    paths = [photograph(tmp_path / "e.png"), tmp_path / "text.png", photograph(tmp_path / "f.png")]
-    before = tab.evaluate("document.querySelectorAll('.try .jobs a:not([hidden])').length")
-    tab.choose(".try .file", *paths)
-    tab.wait(f"document.querySelectorAll('.try .jobs a:not([hidden])').length === {before + 2}")
-    assert "text.png: this browser cannot read it" in tab.evaluate(
-        "document.querySelector('.try .message').textContent"
-    )
+    before = tab.locator(".try .jobs a:not([hidden])").count()
+    choose(tab, photograph(tmp_path / "e.png"), tmp_path / "text.png", photograph(tmp_path / "f.png"))
+    tab.wait_for_function(f"document.querySelectorAll('.try .jobs a:not([hidden])').length === {before + 2}")
+    assert "text.png: this browser cannot read it" in message(tab)
 
 
 def test_cancel_ends_the_work(tab, tmp_path):
     Image.fromarray(np.tile(data.astronaut(), (3, 3, 1))).save(tmp_path / "large.png")
-    tab.choose(".try .file", tmp_path / "large.png")
-    tab.wait("document.querySelector('.try .progress').value > 0")
-    tab.evaluate("document.querySelector('.try .cancel').click()")
-    assert tab.evaluate("document.querySelector('.try .bar').hidden")
-    assert "large.png: cancelled" in tab.evaluate("document.querySelector('.try .message').textContent")
-    _, result = enlarged_after_cancel(tab, photograph(tmp_path / "g.png"))
+    choose(tab, tmp_path / "large.png")
+    tab.wait_for_function("document.querySelector('.try .progress').value > 0")
+    tab.click(".try .cancel")
+    assert tab.locator(".try .bar").is_hidden() and "large.png: cancelled" in message(tab)
+    _, result = enlarged(tab, photograph(tmp_path / "g.png"))
     assert result.shape == (600, 920, 3)
-
-
-def enlarged_after_cancel(tab, path):
-    tab.evaluate("document.querySelector('.try .message').textContent = ''")
-    return enlarged(tab, path)
 
 
 def test_what_is_too_large_is_said_before_the_work(tab, tmp_path):
     Image.new("1", (23_000, 23_000)).save(tmp_path / "huge.png")
-    tab.choose(".try .file", tmp_path / "huge.png")
-    tab.wait("document.querySelector('.try .message').textContent.includes('huge.png')")
-    message = tab.evaluate("document.querySelector('.try .message').textContent")
-    assert re.search(r"it has 529 megapixels; on this device \d+ megapixels are possible", message)
+    choose(tab, tmp_path / "huge.png")
+    tab.locator(".try .message", has_text="huge.png").wait_for()
+    assert re.search(r"it has 529 megapixels; on this device \d+ megapixels are possible", message(tab))
 
 
 def test_report_lets_its_readers_try(run):
