@@ -90,7 +90,7 @@ def kernels(scale):
         left.scatter(place[taps], weights[taps], s=14, color=colour, label=name)
         response = abs(np.exp(-2j * np.pi * frequencies[:, None] * place) @ weights)
         right.plot(frequencies, response, color=colour)
-    dashed(right, 0.5 / scale, "beyond LR")
+    dashed(right, 0.5 / scale, "beyond LR", height=0.62)
     left.set_title("weight in one pixel of LR")
     left.set_xlabel("distance (pixels of HR)")
     right.set_title("share that passes")

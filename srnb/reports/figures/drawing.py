@@ -87,11 +87,14 @@ def blank(axis):
     axis.spines[:].set_visible(False)
 
 
-def dashed(axis, place, text, *, upright=True, colour=INK):
-    """Draw a dashed line across an axis, upright at an x or level at a y, with a text beside it."""
+def dashed(axis, place, text, *, upright=True, height=0.98, colour=INK):
+    """Draw a dashed line across an axis, upright at an x or level at a y, with a text beside it.
+
+    The text of an upright line stands at a `height` of the axis, where no curve is.
+    """
     if upright:
         axis.axvline(place, color=colour, linestyle="--", linewidth=1)
-        where = {"text": f" {text}", "xy": (place, 0.98), "xycoords": ("data", "axes fraction"), "va": "top"}
+        where = {"text": f" {text}", "xy": (place, height), "xycoords": ("data", "axes fraction"), "va": "top"}
     else:
         axis.axhline(place, color=colour, linestyle="--", linewidth=1)
         where = {"text": text, "xy": (0.02, place), "xycoords": ("axes fraction", "data"), "va": "bottom"}
