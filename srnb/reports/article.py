@@ -147,7 +147,8 @@ def first_table(table, differences):
     shown = shown or [metric for metric in table["metric"].unique() if metric in metrics.METRICS][:3]
     means = evaluation.summary(table, by=("model",))
     rows = _rows(means, shown, differences)
-    return {"headings": [heading(metric) for metric in shown], "rows": rows, "final": final(table)}
+    sure = any(cell["interval"] for row in rows for cell in row["cells"])
+    return {"headings": [heading(metric) for metric in shown], "rows": rows, "final": final(table), "intervals": sure}
 
 
 def _rows(means, shown, differences):
