@@ -16,7 +16,7 @@ devices; TensorFlow uses one. Call it before the first network is built.
 `batch_normalization(x, gamma, beta, epsilon)` normalises maps (N, H, W, C) by their own statistics; it returns them, in
 the dtype of `x`, with mean and (biased) variance, (C,) in float32. `gamma` and `beta` may be None.
 `convolution(x, kernel, strides, single)` is that of maps (N, H, W, C) with a kernel (h, w, C, K) and zeros around the
-picture; `single` says that N will be 1.
+picture. `single` is a hint for speed: N will be 1, as it is where a photograph is enlarged.
 `prelu(x, alpha)` is x where positive, alpha x elsewhere; `alpha` is of any shape that broadcasts with `x`.
 All three can be differentiated twice.
 `accelerator()` returns the name of the GPU or TPU that steps run on, None on a CPU.

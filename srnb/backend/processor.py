@@ -3,6 +3,8 @@
 from functools import cache
 from pathlib import Path
 
+FEW = 4  # maps, RGB and one more: a convolution to so few takes a processor as long as one to 16
+
 
 @cache
 def flags(cpuinfo="/proc/cpuinfo"):

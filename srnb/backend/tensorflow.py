@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from srnb.backend import processor
 
-FEW = 4  # maps: RGB, or RGB and one more
-
 # in a notebook TensorFlow makes its own logger speak up again as it is imported; all it says is that functions are
 # traced for new shapes and networks, which is meant
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -46,7 +44,7 @@ def batch_normalization(x, gamma, beta, epsilon):
 
 def convolution(x, kernel, strides, *, single):
     rows, columns, inputs, outputs = kernel.shape
-    if not accelerator() and outputs <= FEW and rows > 1 and strides == (1, 1):
+    if not accelerator() and outputs <= processor.FEW and rows > 1 and strides == (1, 1):
         # A processor needs as long for 3 maps as for 16. So each row of the kernel makes maps of its own, all in one
         # convolution, and they are added up where they belong. 9x9, 64 to 3 maps, batch 16 of 96 pixels, Eigen on two
         # AVX2 cores: 289 ms forward and 2.0 s with gradients as one convolution, 75 and 435 ms so

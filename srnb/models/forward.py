@@ -16,9 +16,9 @@ import keras
 from keras import ops
 
 from srnb import backend
+from srnb.backend import processor
 from srnb.models import attention, graph, layers
 
-FEW = 4
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 IN_ONE_PASS = (
     *CONVOLUTIONS,
@@ -251,7 +251,7 @@ def _memory(steps, sources, results, views):
         # a layer of several operations has something in hand, of the size of what it makes; a convolution to a few maps
         # may make those of every row of its kernel first, and copies them once
         layer, hand = _bare(step.layer), alive[step.result]
-        if isinstance(layer, layers.Conv2D) and step.maps <= FEW:
+        if isinstance(layer, layers.Conv2D) and step.maps <= processor.FEW:
             hand *= 2 * layer.kernel_size[0]
         elif isinstance(layer, IN_ONE_PASS):
             hand = 0
