@@ -336,6 +336,25 @@ SPECS["compact"] = {
     },
 }
 
+# `compact` as wide as EDSR's baseline, its blocks gated by pixel attention: each value is multiplied by one of its own in
+# [0, 1], from all maps at its place (Zhao et al. 2020, section 3.2). A gate looks at one pixel, so tiles stay exact.
+SPECS["gated"] = {
+    **SPECS["compact"],
+    "name": "gated",
+    "paper": "ours, of the blocks of Lim et al. 2017, figure 2, and the pixel attention of Zhao et al. 2020, section 3.2",
+    "width": 64,
+    "blocks": 11,
+    "where": {
+        "residual": {
+            "add": [
+                "k3n{width}s1 {normalization} relu k3n{width}s1 {normalization}",
+                {"multiply": "k1n{width}s1 sigmoid"},
+            ],
+            "scale": "{residual_scale}",
+        }
+    },
+}
+
 # SRVGGNetCompact of Real-ESRGAN's released code: 32 convolutions between the first and the last in
 # realesr-general-x4v3, 16 in realesr-animevideov3; all on LR pixels, one pixel shuffle, the nearest pixel added
 SPECS["srvgg"] = {

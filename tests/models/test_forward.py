@@ -10,6 +10,7 @@ from srnb.models import forward
 NETWORKS = {
     "srresnet": {"blocks": 2, "width": 8},
     "compact": {"blocks": 1, "width": 8},
+    "gated": {"blocks": 1, "width": 8},
     "asrgan_generator": {"blocks": 1, "width": 8},
     "johnson": {"blocks": 1, "width": 8},
     "drrn": {"blocks": 2, "width": 8},

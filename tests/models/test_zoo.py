@@ -32,6 +32,7 @@ TINY = {
     "rcan": {"width": 16, "blocks": 1, "groups": 1},
     "asrgan_generator": {"width": 8, "blocks": 1},
     "compact": {"width": 4, "blocks": 1},
+    "gated": {"width": 4, "blocks": 1},
     "srvgg": {"width": 4, "blocks": 1},
 }
 
@@ -53,6 +54,9 @@ def test_more_parameter_counts():
     for scale in (2, 3, 4):  # twins of compact differ in the last convolution only
         by_hand = conv(3, 48) + 8 * 2 * conv(48, 48) + conv(48, 48) + conv(48, 3 * scale**2)
         assert models.cost("compact", scale=scale)["trainable"] == by_hand
+    gate = 64 * 64 + 64
+    by_hand = conv(3, 64) + 11 * (2 * conv(64, 64) + gate) + conv(64, 64) + conv(64, 48)
+    assert models.cost("gated")["trainable"] == by_hand
     for blocks in (16, 32):  # PReLU has one slope for each map
         by_hand = conv(3, 64) + blocks * conv(64, 64) + (blocks + 1) * 64 + conv(64, 48)
         assert models.cost("srvgg", blocks=blocks)["trainable"] == by_hand

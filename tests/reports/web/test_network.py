@@ -22,6 +22,7 @@ NETWORKS = {
     "rrdb": {"blocks": 1, "width": 16, "growth": 8},
     "johnson": {"blocks": 2, "width": 16},
     "compact": {"blocks": 2, "width": 24},
+    "gated": {"blocks": 2, "width": 16},
     "srvgg": {"blocks": 2, "width": 16},
 }
 SPECS = {
