@@ -173,7 +173,7 @@ def evaluate(
     table = pd.concat([table, costs.measure(networks, scale=scale, datasets=sets, ensemble=ensemble)])
     if out:
         files.write_text(out, table.to_csv(index=False))
-    click.echo(evaluation.summary(table).T.to_string(float_format="{:.4f}".format))
+    click.echo(evaluation.readable(evaluation.summary(table)).T.to_string())
     if networks:
         differences = evaluation.intervals(table, reference=reference).drop(columns="seeds")
         click.echo(

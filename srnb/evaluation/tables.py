@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from srnb import files, progress, runs
-from srnb.evaluation.metrics import METRICS, measure
+from srnb.evaluation.metrics import COSTS, METRICS, measure
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import upscale_pairs
 
@@ -82,6 +82,16 @@ def summary(table, *, by=("dataset", "model")):
     """Return means over images: a row per dataset and model, or whatever `by` names, a column per metric."""
     means = table.pivot_table(index=list(by), columns="metric", values="value", sort=False)
     return means[table["metric"].unique()]
+
+
+def readable(means):
+    """Return a frame of `summary` as text: metrics under their names and units, costs with four figures."""
+    names = {name: f"{METRICS[name].name} ({METRICS[name].unit})".replace(" ()", "") for name in means.columns}
+    texts = {
+        names[name]: means[name].map(("{:.4g}" if name in COSTS else "{:.4f}").format, na_action="ignore").fillna("–")
+        for name in means.columns
+    }
+    return pd.DataFrame(texts)
 
 
 def by_image(table, metric, *, reference="bicubic"):

@@ -248,6 +248,8 @@ def _environment(record):
 def _shown(value):
     if pd.isna(value):
         return ""
+    if value == 0:  # what bicubic has of parameters is not rounded
+        return "0"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
