@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent  # the package is installed in place: its folders stand beside it
@@ -16,6 +16,9 @@ RESULTS = ROOT / "results"
 DATA = ROOT / "data"
 
 ABANDONED = 24 * 3600  # seconds after which a temporary file cannot belong to anyone who still writes it
+
+UMASK = os.umask(0)  # can only be read by setting it, which is safe while there is one thread
+os.umask(UMASK)
 
 
 def presets(notebooks=NOTEBOOKS):
@@ -37,9 +40,10 @@ def cache():
 def whole(path):
     """Yield a temporary path beside `path`; the file or folder that is written there replaces `path` at the end.
 
-    The parent folder is created. A file is flushed to disk before it gets its name, so a power cut leaves the old one
-    or the new one. After an error nothing is left; what a killed process has left is removed by a later write of the
-    same name, once it is a day old. The temporary name keeps the suffixes of `path`, by which writers choose a format.
+    The parent folder is created. A file has the permissions that the user's umask gives. It is flushed to disk before
+    it gets its name, so a power cut leaves the old one or the new one. After an error nothing is left; what a killed
+    process has left is removed by a later write of the same name, once it is a day old. The temporary name keeps the
+    suffixes of `path`, by which writers choose a format.
     Raises OSError, with `path` as the file name, if the disk is full.
     """
     path = Path(path)
@@ -50,6 +54,8 @@ def whole(path):
     try:
         yield temporary
         if temporary.is_file():
+            with suppress(PermissionError):  # of a file system without permissions
+                os.chmod(temporary, 0o666 & ~UMASK)  # safetensors makes files that nobody else may read
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
         if temporary.is_dir() and path.is_dir():

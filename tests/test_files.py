@@ -3,10 +3,13 @@
 import itertools
 import os
 import signal
+import stat
 import sys
 import time
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from srnb import files
 
@@ -16,6 +19,15 @@ def test_writes_whole_and_replaces(tmp_path):
     files.write_text(tmp_path / "new" / "a.json", "b")
     assert (tmp_path / "new" / "a.json").read_text("utf-8") == "b"
     assert os.listdir(tmp_path / "new") == ["a.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_whoever_may_read_a_run_may_read_its_weights(tmp_path):
+    (tmp_path / "as ever").touch()
+    with files.whole(tmp_path / "shared.safetensors") as temporary:
+        save_file({"kernel": np.zeros(3)}, temporary)
+    mode = {path.name: stat.filemode(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert mode["shared.safetensors"] == mode["as ever"]
 
 
 def test_an_error_leaves_the_earlier_file_and_nothing_else(tmp_path):

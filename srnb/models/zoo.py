@@ -336,12 +336,12 @@ SPECS["compact"] = {
     },
 }
 
-# `compact` as wide as EDSR's baseline, its blocks gated by pixel attention: each value is multiplied by one of its own in
-# [0, 1], from all maps at its place (Zhao et al. 2020, section 3.2). A gate looks at one pixel, so tiles stay exact.
+# `compact` as wide as EDSR's baseline, its blocks gated by pixel attention: each value is multiplied by one of its own
+# in [0, 1], from all maps at its place (Zhao et al. 2020, section 3.2). A gate looks at one pixel, so tiles stay exact.
 SPECS["gated"] = {
     **SPECS["compact"],
     "name": "gated",
-    "paper": "ours, of the blocks of Lim et al. 2017, figure 2, and the pixel attention of Zhao et al. 2020, section 3.2",
+    "paper": "ours, of the blocks of Lim et al. 2017, figure 2, and the gate of Zhao et al. 2020, section 3.2",
     "width": 64,
     "blocks": 11,
     "where": {
