@@ -2,6 +2,8 @@
 
 from textwrap import fill
 
+from matplotlib.ticker import MaxNLocator
+
 from srnb.evaluation.metrics import METRICS
 from srnb.reports.figures.drawing import COLOURS, INK, label, new, themed
 
@@ -16,7 +18,7 @@ def intervals(differences, gains, *, title="", dot="photographs"):
     """
     metrics, models = differences["metric"].unique(), differences["model"].unique()
     colours = dict.fromkeys(differences["verdict"], INK) | {"better": COLOURS[2], "worse": COLOURS[1]}
-    size = 2.9 * len(metrics) + 1, 0.9 + 0.26 * len(models)
+    size = 2.9 * len(metrics) + 1, 0.9 + 0.32 * len(models)
     figure, axes = new(*size, columns=len(metrics), sharey=True, squeeze=False)
     figure.suptitle(title)
     lines = {model: number for number, model in enumerate(models)}
@@ -28,14 +30,15 @@ def intervals(differences, gains, *, title="", dot="photographs"):
             axis.plot([row.low, row.high], [line] * 2, color=colours[row.verdict], linewidth=2.5, zorder=3)
             axis.scatter(row.difference, line, s=26, color=colours[row.verdict], zorder=4)
             values = dots.loc[dots["model"] == row.model, "difference"]
-            axis.scatter(values, [line] * len(values), s=7, color=INK, zorder=5)
+            axis.scatter(values, [line + 0.3] * len(values), s=6, color=INK, linewidths=0, zorder=5)
         axis.set_title(label(metric))
+        axis.xaxis.set_major_locator(MaxNLocator(4))  # more labels of four digits would touch
     axes[0, 0].set_yticks(range(len(models)), models, parse_math=False)
     axes[0, 0].invert_yaxis()
     counts = ", ".join(f"{count} {verdict}" for verdict, count in differences["verdict"].value_counts().items())
     return figure.described(
         f"{title or 'Mean differences'}: bars are intervals of the mean difference, small dots single {dot}; "
-        "what holds zero is unclear.",
+        "grey is unclear, also beside zero where many differences were tested.",
         f"Intervals of {', '.join(models)} in {', '.join(METRICS[metric].name for metric in metrics)}: {counts}.",
     )
 
