@@ -8,7 +8,7 @@ from srnb.backend import processor
 
 FLAGS = {
     "Xeon Gold 6130 (Skylake)": ("avx2 avx512f avx512bw", "float32"),
-    "EPYC 9654 (Zen 4)": ("avx2 avx512f avx512_bf16", "bfloat16"),
+    "EPYC 9654 (Zen 4)": ("avx2 avx512f avx512_bf16", "float32"),
     "Xeon Platinum 8480 (Sapphire Rapids)": ("avx512f amx_bf16 amx_tile amx_int8", "bfloat16"),
 }
 

@@ -31,7 +31,7 @@ def test_without_tiles_it_is_the_network_clipped(network, lr):
     expected = keras.ops.convert_to_numpy(network(lr[None], training=False))[0].clip(0, 1)
     sr = inference.upscale(network, lr, tile=0)
     assert sr.dtype == np.float32 and sr.shape == (122, 194, 3)
-    np.testing.assert_allclose(sr, expected, atol=1e-6)
+    np.testing.assert_allclose(sr, expected, atol=1e-5)  # a compiled network rounds in another order
 
 
 @pytest.mark.parametrize(("tile", "batch_size"), [(16, 1), (16, 3), (40, 2), (61, 1)])

@@ -105,7 +105,9 @@ def test_a_dropped_file_becomes_that_of_srnb_upscale(tab, run, tmp_path):
     name, result = enlarged(tab, path, give=drop)
     assert name == "a photo.of mine_x4.png"
     wanted = CliRunner().invoke(
-        main, ["upscale", str(path), "--model", str(run.folder), "--out", str(tmp_path / "out")], catch_exceptions=False
+        main,
+        ["upscale", str(path), "--model", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "float32"],
+        catch_exceptions=False,
     )
     assert wanted.exit_code == 0, wanted.output
     compare(result, np.asarray(Image.open(tmp_path / "out" / name)))
