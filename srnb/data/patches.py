@@ -18,6 +18,7 @@ GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
 PREPARED = (*GEOMETRIC, "channels")  # what can be done to HR and LR alike
 AUGMENTATIONS = (*PREPARED, "colour", "mixup", "cutblur")
+SAMPLINGS = ("photographs", "pixels")
 
 
 def augmentations(text, *, prepared=False, resident=False):
@@ -34,6 +35,13 @@ def augmentations(text, *, prepared=False, resident=False):
     return names
 
 
+def require_sampling(sampling):
+    """Return the name of a way to draw patches. Raises ValueError if there is none of that name."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"`sampling` must be one of {', '.join(SAMPLINGS)}. Received: {sampling!r}")
+    return sampling
+
+
 class Plan(NamedTuple):
     """The n patches of a batch: arrays (n,), and `corners` (n, 2), first row and column in HR."""
 
@@ -47,10 +55,11 @@ class Plan(NamedTuple):
 class Patches:
     """Batches of (lr, hr), float32 NHWC in [0, 1] with 8-bit values as in files, from the shards of an index.
 
-    patch_size: side of the HR patch, a multiple of `scale`. Each epoch takes one patch of every photograph, in a new
-    order; a photograph smaller than a patch is extended by reflection. LR is made from the patch and a margin around
-    it, so that it equals a crop of the whole photograph's LR. If the index has prepared LR, a random copy of that is
-    used, with patches at multiples of the scale.
+    patch_size: side of the HR patch, a multiple of `scale`; a photograph smaller than a patch is extended by
+    reflection. LR is made from the patch and a margin around it, so that it equals a crop of the whole photograph's LR.
+    If the index has prepared LR, a random copy of that is used, with patches at multiples of the scale.
+    sampling: "photographs", each epoch takes one patch of every photograph, in a new order; "pixels", each patch comes
+    from any photograph, with a probability in proportion to its pixels, as if large ones had been cut into tiles.
     augment: "flip", "rotate" (by 90 degrees); and for every second patch "channels" (shuffled), "colour" (brightness,
     contrast), "mixup", "cutblur" (Yoo et al. 2020). All change HR before LR is made, except "cutblur", which changes LR
     only. With prepared LR only the first three are possible.
@@ -60,7 +69,17 @@ class Patches:
     """
 
     def __init__(
-        self, index, *, patch_size, scale, batch_size, seed, degradation="bicubic", augment=GEOMETRIC, resident=False
+        self,
+        index,
+        *,
+        patch_size,
+        scale,
+        batch_size,
+        seed,
+        degradation="bicubic",
+        augment=GEOMETRIC,
+        sampling="photographs",
+        resident=False,
     ):
         if patch_size % scale:
             raise ValueError(f"`patch_size` must be a multiple of `scale` {scale}. Received: {patch_size}")
@@ -73,6 +92,7 @@ class Patches:
             raise ValueError("to stay in the accelerator's memory, LR must be prepared, lr_copies. Received: none")
         self.degradation, self.resident = degradation, resident
         self.augment = augmentations(",".join(augment), prepared=bool(self.lr_copies), resident=resident)
+        self.sampling = require_sampling(sampling)
         self._order = functools.lru_cache(4)(self._shuffled)
         if self.lr_copies:
             self._check_prepared(record["lr"])
@@ -84,8 +104,11 @@ class Patches:
         places, turns, flips = generator.random((n, 2)), generator.integers(4, size=n), generator.integers(2, size=n)
         turns, flips = turns * ("rotate" in self.augment), flips * ("flip" in self.augment)
         copies = generator.integers(self.lr_copies, size=n) if self.lr_copies else np.zeros(n, int)
-        epochs, positions = np.divmod(step * n + np.arange(n), len(self.entries))
-        chosen = np.array([self._order(epoch)[position] for epoch, position in zip(epochs, positions, strict=True)])
+        if self.sampling == "pixels":
+            chosen = generator.choice(len(self.entries), n, p=self._shares)
+        else:
+            epochs, positions = np.divmod(step * n + np.arange(n), len(self.entries))
+            chosen = np.array([self._order(epoch)[position] for epoch, position in zip(epochs, positions, strict=True)])
         unit = self.scale if self.lr_copies else 1
         shapes = np.array([self.entries[photograph]["shape"][:2] for photograph in chosen])
         corners = (places * (np.maximum(shapes - size, 0) // unit + 1)).astype(int) * unit
@@ -144,7 +167,10 @@ class Patches:
     def parameters(self):
         """What determines the batches beside the photographs, a dict for JSON that a resumed training must share."""
         names = ("patch_size", "scale", "batch_size", "seed", "degradation", "lr_copies")
-        return {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
+        determined = {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
+        if self.sampling != "photographs":  # trainings from before there was a choice can be resumed
+            determined["sampling"] = self.sampling
+        return determined
 
     @functools.cached_property
     def _cut(self):
@@ -159,6 +185,11 @@ class Patches:
         small = [Path(entry["path"]).name for entry in self.entries if min(entry["shape"][:2]) < self.patch_size]
         if small:
             raise ValueError(f"with LR prepared, a photograph must be at least a patch large. Received: {small[:5]}")
+
+    @functools.cached_property
+    def _shares(self):
+        pixels = np.array([math.prod(entry["shape"][:2]) for entry in self.entries])
+        return pixels / pixels.sum()
 
     def _shuffled(self, epoch):
         return np.random.default_rng([self.seed, epoch, 2**32]).permutation(len(self.entries))

@@ -82,3 +82,4 @@ def batches(asked):
     if resident and "lr_copies" in asked and not copies:
         raise ValueError("`resident` must come with LR prepared, `lr_copies` 1 or more. Received: lr_copies 0")
     patches.augmentations(asked.get("augment", ""), prepared=copies > 0, resident=resident)
+    patches.require_sampling(asked.get("sampling", "photographs"))

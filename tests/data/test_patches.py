@@ -83,6 +83,21 @@ def test_every_epoch_takes_each_photograph_once(index):
     assert len(set(seen)) == 5 and len(set(epochs)) > 1
 
 
+def test_sampling_by_pixels_draws_photographs_in_proportion(index):
+    """Bounds: six standard deviations of the binomial distribution."""
+    source = make(index, batch_size=100, sampling="pixels")
+    drawn = np.concatenate([source.plan(step)[0].photographs for step in range(40)])
+    pixels = np.array([math.prod(entry["shape"][:2]) for entry in source.entries])
+    shares = pixels / pixels.sum()
+    found = np.bincount(drawn, minlength=len(pixels)) / len(drawn)
+    assert (abs(found - shares) < 6 * np.sqrt(shares * (1 - shares) / len(drawn))).all()
+    assert max(shares) > 2 * min(shares)
+    np.testing.assert_array_equal(source.batch(7)[1], make(index, batch_size=100, sampling="pixels").batch(7)[1])
+    assert source.parameters == make(index, batch_size=100).parameters | {"sampling": "pixels"}
+    with pytest.raises(ValueError, match=r"`sampling` must be one of photographs, pixels\. Received: 'areas'"):
+        make(index, sampling="areas")
+
+
 @pytest.mark.parametrize("degradation", ["bicubic", "blur-bicubic"])
 def test_lr_is_the_patch_of_the_whole_pictures_lr(tmp_path, degradation):
     """Thanks to the margin: no border of the patch shows in LR."""
