@@ -116,9 +116,31 @@ def lose_node(folder):
             process.kill()
 
 
-def return_node():
-    """Start slurmd again after `lose_node`."""
+def return_node(folder):
+    """Start slurmd again after `lose_node`, and give it jobs once it is up.
+
+    While it starts, it clears away the script of every job that it does not know, a new job's too.
+    """
+    _set_partition("DOWN")
     _start(NODE, os.environ)
+    _wait_for_node(os.environ, folder)
+    time.sleep(2)
+    _set_partition("UP")
+
+
+def said(folder):
+    """Return what the queue, the node and the daemons say, for a test that waited in vain."""
+    commands = ["squeue"], ["scontrol", "show", "job"], ["scontrol", "show", "node"]
+    answers = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
+    return "\n".join([*answers, *_logs(folder)])
+
+
+def _set_partition(state):
+    subprocess.run(["scontrol", "update", "PartitionName=main", f"State={state}"], check=True, timeout=60)
+
+
+def _logs(folder):
+    return [path.read_text()[-2000:] for path in folder.glob("*.log")]
 
 
 def _start(command, environment):
@@ -144,7 +166,7 @@ def _wait_for_node(environment, folder, *, seconds=60):
         if said.stdout.strip() == "idle":
             return
         time.sleep(0.5)
-    raise Unavailable("\n".join(path.read_text()[-2000:] for path in folder.glob("*.log")))
+    raise Unavailable("\n".join(_logs(folder)))
 
 
 def _wait_for_jobs(environment, *, seconds=60):

@@ -55,6 +55,15 @@ def begun(place, name, *arguments):
     return run
 
 
+def finish(run, folder):
+    """Wait until a run is done; if it never is, say what Slurm and the run's log say."""
+    try:
+        toy.until(lambda: run.is_done, seconds=400)
+    except AssertionError as error:
+        error.add_note(f"{cluster.said(folder)}\n{log(run)}")
+        raise
+
+
 def log(run):
     return (run.folder / "slurm.log").read_text()
 
@@ -129,7 +138,7 @@ def test_a_warning_requeues(slurmed, place):
     warn(run)
     toy.until(lambda: "restart 1" in log(run))
     assert "time limit near: requeued" in log(run)
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     toy.requires_unbroken(run)
     assert [owner["restart"] for owner in lock.owners(run)] == [0, 1]
     assert "done · requeued 1 time" in toy.srnb(place, "runs")
@@ -146,7 +155,7 @@ def test_the_time_limit_requeues(slurmed, place):
     run = begun(place, "limited", "--cluster", "short")
     toy.until(lambda: "restart 1" in log(run))
     assert "time limit near: requeued" in log(run)
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     toy.requires_unbroken(run)
     assert not (place / "go").exists()
 
@@ -159,9 +168,9 @@ def test_a_lost_node(slurmed, place):
         toy.until(lambda: jobs.queued([run])[run.folder]["state"] in slurm.WAITING)
         assert "queued (" in toy.srnb(place, "runs") and lock.holder(run) is None
     finally:
-        cluster.return_node()
+        cluster.return_node(slurmed)
     (place / "go").touch()
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     toy.requires_unbroken(run)
     assert [("ended" in owner, owner["restart"]) for owner in lock.owners(run)] == [(False, 0), (True, 1)]
 
@@ -201,7 +210,7 @@ def test_preempted(slurmed, place):
     subprocess.run(["sbatch", "-p", "urgent", "--exclusive", "--output=/dev/null", "--wrap", "sleep 3"], check=True)
     toy.until(lambda: "restart 1" in log(run))
     (place / "go").touch()
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     toy.requires_unbroken(run)
     assert "Interrupted" in log(run)
 
@@ -214,7 +223,7 @@ def test_cancelled_and_submitted_again(slurmed, place):
     assert run.read()["status"] == "interrupted" and lock.holder(run) is None
     (place / "go").touch()
     toy.srnb(place, "run", "--resume", str(run.folder), "--cluster", "slurm")
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     toy.requires_unbroken(run)
 
 
@@ -223,7 +232,7 @@ def test_a_run_its_grid_and_the_comparison(slurmed, place):
     said = toy.srnb(place, "run", "--grid", "rates", "--cluster", "slurm", "--workers", "2")
     assert said.count(f"log: {place}/results/sample/slurm.log") == 2 and said.count("RUN/slurm.log") == 1
     run = toy.run_of(place, "sample")
-    toy.until(lambda: run.is_done)
+    finish(run, slurmed)
     cells = nbformat.read(run.folder / "02_compare.ipynb", 4).cells
     assert cells[-1].outputs[0].text == "sample,sample-slow,sample-fast\n"
 
