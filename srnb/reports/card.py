@@ -88,7 +88,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
 
 
 def table():
-    """Return all networks that ship as Markdown, a table per scale and degradation, with bicubic.
+    """Return all networks that ship as Markdown, a table per degradation and scale, largest first, with bicubic.
 
     At x4 with bicubic LR the published values of SRResNet are added.
     """
@@ -103,7 +103,8 @@ def table():
     for dataset, values in published.groupby("dataset"):
         rows = groups.setdefault(CLASSIC, {})
         rows.setdefault(f"{REFERENCE}, published", {})[dataset] = values.groupby("metric")["value"].first()
-    return "\n\n".join(_rows(*group, rows) for group, rows in groups.items())
+    order = sorted(groups, key=lambda group: (group[1], -group[0]))
+    return "\n\n".join(_rows(*group, groups[group]) for group in order)
 
 
 def _rows(scale, degradation, rows):
