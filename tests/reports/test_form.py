@@ -1,5 +1,8 @@
 """form: what a training takes, and the lines that make what is changed there the parameters of a run."""
 
+import random
+
+import keras
 import pytest
 
 from srnb import models, runs
@@ -78,3 +81,27 @@ def test_what_is_changed_becomes_lines_for_the_parameters_cell():
     assert "no such" in said.value and "color:#d1495b" in said.value
     folded = control.children[-2]
     assert folded.selected_index is None and folded.titles[0] == "The run, and how long it trains"
+
+
+def test_a_step_is_measured_and_nothing_else_changes():
+    values = defaults("02") | {"batch_size": 2, "patch_size": 32, "blocks": 1, "width": 8}
+    drawn, policy = random.getstate(), keras.config.dtype_policy()
+    small = min(form.seconds_per_step(values, scale=4) for _ in range(2))
+    assert 0 < small < form.seconds_per_step(values | {"batch_size": 32, "patch_size": 128, "width": 32}, scale=4)
+    assert random.getstate() == drawn and keras.config.dtype_policy() is policy
+
+
+def test_a_button_measures_what_the_form_shows():
+    groups, values, asked = presets.described("02_pretrain"), defaults("02"), []
+
+    def measure(values):
+        asked.append(values)
+        return 0.5
+
+    effort = lambda values: form.pretraining(values, scale=4)
+    control = form.control(groups, values, ["steps"], effort, (1e9, "a guess"), {}, measure)
+    (steps,), (button,), said = every(control, "steps"), every(control, "measure a step here"), control.children[-2]
+    steps.value = 1600
+    button.click()
+    assert asked == [values | {"steps": 1600}] and not button.disabled
+    assert "about 2 steps a second" in said.value and "13:20" in said.value and "a guess" not in said.value

@@ -1,12 +1,17 @@
 """The parameter form: what people change, and what a training with it takes, before it begins."""
 
 import html
+import random
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
-from srnb import models, progress
+from srnb import backend, losses, models, progress, training
 from srnb.reports.controls import desk, still
+from srnb.training import optimizers
 
 NETWORK = ("blocks", "width", "normalization", "skip", "residual_scale", "attention")  # parameters that change a spec
 
@@ -49,6 +54,39 @@ def game(values, *, generator, discriminator, features):
     return Effort(parameters, work, values["gan_steps"])
 
 
+def seconds_per_step(values, *, scale):
+    """Return how long a step of notebook 2 with parameters `values` takes here, once compiled: the median of three.
+
+    The pictures are random. Whatever draws random numbers goes on as if nothing had been measured.
+    Raises ValueError for a network that cannot be built.
+    """
+    asked = {name: values[name] for name in NETWORK}
+    size, batch = values["patch_size"], values["batch_size"]
+    hr = np.random.default_rng(0).random((batch, size, size, 3), dtype="float32")
+    with _aside(optimizers.policy(backend.precision(values["precision"]))):
+        network = models.build(models.from_parameters(values["generator"], scale=scale, **asked)[0])
+        loss = {"pixel": (1.0, losses.pixel_loss(values["pixel_loss"], steps=values["steps"]))}
+        trainer = training.Trainer(network, terms=loss, generator_optimizer=optimizers.adam(1e-4))
+        taken = []
+        for _ in range(5):  # the first compiles, the second warms up
+            start = time.perf_counter()
+            float(trainer.train_step(hr[:, ::scale, ::scale], hr)["pixel"])
+            taken.append(time.perf_counter() - start)
+    return float(np.median(taken[2:]))
+
+
+@contextmanager
+def _aside(policy):
+    """Compute by a dtype policy, and put it and Keras's source of seeds back."""
+    before, drawn = keras.config.dtype_policy(), random.getstate()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+        random.setstate(drawn)
+
+
 def _work(network, size, batch):
     cost = models.cost(network)
     return batch * (cost["multiply_adds"] * size**2 + cost["multiply_adds_per_picture"])
@@ -66,19 +104,21 @@ def speed(run):
     return images * work, "as fast as notebook 2 trained"
 
 
-def show(groups, values, names, effort, *, run, choices=None):
+def show(groups, values, names, effort, *, run, choices=None, measure=None):
     """Display the form of a notebook's parameters; what is changed there becomes lines for its parameters cell.
 
     groups: title -> {name -> comment}, as of `presets.described`. values: name -> value; other names are ignored.
     names: those that come first; the others are folded, in their groups. effort: function of name -> value that returns
-    the `Effort`. choices: name -> values to choose from.
+    the `Effort`. choices: name -> values to choose from. measure: function of name -> value that returns the seconds of
+    a step here; with it the form has a button.
     """
     comments = {name: comment for group in groups.values() for name, comment in group.items()}
     values = {name: values[name] for name in comments}
     rate = speed(run)
     table = _table({name: (repr(values[name]), comments[name]) for name in names})
     still.show(
-        table + _said(effort(values), *rate), lambda: control(groups, values, names, effort, rate, choices or {})
+        table + _said(effort(values), *rate),
+        lambda: control(groups, values, names, effort, rate, choices or {}, measure),
     )
 
 
@@ -105,11 +145,12 @@ def lines(changed):
     return "\n".join(f"{name} = {value!r}" for name, value in changed.items())
 
 
-def control(groups, values, names, effort, rate, choices):
+def control(groups, values, names, effort, rate, choices, measure=None):
     """Return the form as a widget."""
     import ipywidgets
 
     said, fields = ipywidgets.HTML(), {}
+    button = ipywidgets.Button(description="measure a step here", layout={"width": "auto"})
 
     def field(name, comment):
         layout, value = {"width": "330px"}, values[name]
@@ -127,12 +168,25 @@ def control(groups, values, names, effort, rate, choices):
         fields[name] = made
         return ipywidgets.HBox([made, ipywidgets.HTML(f"<small>{html.escape(comment)}</small>")])
 
+    def current():
+        return values | {name: made.value for name, made in fields.items()}
+
+    def time_a_step(_):
+        nonlocal rate
+        button.disabled, button.description = True, "compiling and measuring …"
+        try:
+            rate = effort(current()).work / measure(current()), "as fast as five steps just now, data not counted"
+            refresh()
+        except (ValueError, ZeroDivisionError, FileNotFoundError) as error:
+            said.value = still.problem(error)
+        button.disabled, button.description = False, "measure a step here"
+
     def refresh(change=None):
-        now = {name: made.value for name, made in fields.items()}
-        changed = {name: value for name, value in now.items() if value != values[name]}
+        now = current()
+        changed = {name: now[name] for name in fields if now[name] != values[name]}
         pasted = f"for the parameters cell, then <i>Run All</i>:<pre>{html.escape(lines(changed))}</pre>"
         try:
-            said.value = _said(effort(values | now), *rate) + pasted * bool(changed)
+            said.value = _said(effort(now), *rate) + pasted * bool(changed)
         except (ValueError, ZeroDivisionError, FileNotFoundError) as error:
             said.value = still.problem(error)
 
@@ -146,5 +200,6 @@ def control(groups, values, names, effort, rate, choices):
     folded = ipywidgets.Accordion(
         [ipywidgets.VBox(rows) for rows in rest.values()], titles=list(rest), selected_index=None
     )
+    button.on_click(time_a_step)
     refresh()
-    return ipywidgets.VBox([*first, folded, said])
+    return ipywidgets.VBox([*first, folded, said, *[button] * bool(measure)])
