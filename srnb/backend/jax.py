@@ -97,7 +97,8 @@ def compile_step(step, state, *, split=False, jit_compile=None):
 def compile_network(network):
     @jax.jit
     def pure(values, *maps):
-        return jax.tree.leaves(_run(partial(network, training=False), network.variables, values, list(maps))[0])
+        maps = keras.tree.pack_sequence_as(network.input, list(maps))
+        return jax.tree.leaves(_run(partial(network, training=False), network.variables, values, maps)[0])
 
     return lambda *maps: pure([variable.value for variable in network.variables], *maps)
 

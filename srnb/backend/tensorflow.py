@@ -2,6 +2,7 @@
 
 import logging
 
+import keras
 import tensorflow as tf
 
 from srnb.backend import processor
@@ -93,7 +94,7 @@ def compile_network(network):
 
     @tf.function(input_signature=signature)
     def run(*maps):
-        return tf.nest.flatten(network(list(maps), training=False))
+        return tf.nest.flatten(network(keras.tree.pack_sequence_as(network.input, list(maps)), training=False))
 
     return run
 

@@ -28,41 +28,52 @@ def lpips(sr, hr, *, net="alex"):
     return ops.convert_to_numpy(total)
 
 
-def gradients(losses, hr, sr):
-    """Return name -> float32 (H, W, 3), the gradient of each loss with respect to `sr`, which it asks to move against.
+def gradients(losses):
+    """Return a function of (hr, sr): name -> float32 (H, W, 3), the gradient of each loss with respect to `sr`.
 
-    losses: name -> function of (hr, sr), batches of pictures, that returns a scalar.
+    It asks `sr` to move against it. losses: name -> function of (hr, sr), batches of pictures, that returns a scalar.
+    The function is compiled at its first call, with the weights that networks in the losses have then.
     """
     from keras import ops
 
     from srnb import backend
 
-    hr, sr = hr[None], sr[None]
-    each = {name: backend.gradient(lambda sr, loss=loss: loss(hr, sr), sr) for name, loss in losses.items()}
-    return {name: ops.convert_to_numpy(gradient)[0] for name, gradient in each.items()}
+    def step(hr, sr):
+        return {name: backend.gradient(lambda sr, loss=loss: loss(hr, sr), sr) for name, loss in losses.items()}
+
+    compiled = backend.compile_step(step, [])
+
+    def ask(hr, sr):
+        found = compiled(hr[None], sr[None])
+        return {name: ops.convert_to_numpy(found[name])[0] for name in losses}
+
+    return ask
 
 
-def logits(discriminator, picture, *, window=64):
+def logits(discriminator, picture, *, window=64, compiled=None):
     """Return where a discriminator finds a picture real, float32 (H, W): its logit, the higher the more real.
 
     One that gives a map of logits is asked once. One that gives a single logit is asked for all squares of `window`
     pixels, an eighth of that apart; a pixel has the mean of those that it lies in. They are at most two thirds of the
     picture's smaller side.
+    compiled: `backend.compile_network(discriminator)`, where it is asked more than once.
     """
     from keras import ops
 
     height, width = picture.shape[:2]
+    ask = compiled or (lambda batch: [discriminator(batch, training=False)])
     if len(discriminator.output_shape) == 4:
         whole = picture[: height // 16 * 16, : width // 16 * 16]  # what a U-Net halves and doubles again
-        maps = discriminator(whole[None], training=False)
-        maps = ops.convert_to_numpy(ops.image.resize(maps, whole.shape[:2], data_format="channels_last"))[0, ..., 0]
+        maps = ops.convert_to_numpy(
+            ops.image.resize(ask(whole[None])[0], whole.shape[:2], data_format="channels_last")
+        )[0, ..., 0]
         missing = [(0, side - own) for side, own in zip((height, width), whole.shape[:2], strict=True)]
         return np.pad(maps.astype("float32"), missing, mode="edge")
     window = min(window, 2 * min(height, width) // 3)
     starts = [np.unique([*range(0, side - window, max(1, window // 8)), side - window]) for side in (height, width)]
     squares = [np.s_[top : top + window, left : left + window] for top in starts[0] for left in starts[1]]
     batch = np.stack([picture[square] for square in squares])
-    values = ops.convert_to_numpy(discriminator(batch, training=False)).astype("float32").ravel()
+    values = ops.convert_to_numpy(ask(batch)[0]).astype("float32").ravel()
     total, count = np.zeros((2, height, width), "float32")
     for square, value in zip(squares, values, strict=True):
         total[square] += value

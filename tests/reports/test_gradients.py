@@ -38,7 +38,7 @@ def test_logits_are_high_where_the_discriminator_says_real(output, height, width
 
 def test_gradients_are_those_of_each_loss():
     hr, sr = (np.random.default_rng(seed).random((8, 10, 3), "float32") for seed in (0, 1))
-    found = maps.gradients({"l1": losses.PIXEL["l1"], "mse": losses.PIXEL["mse"]}, hr, sr)
+    found = maps.gradients({"l1": losses.PIXEL["l1"], "mse": losses.PIXEL["mse"]})(hr, sr)
     np.testing.assert_allclose(found["l1"], np.sign(sr - hr) / sr.size, rtol=1e-4)
     np.testing.assert_allclose(found["mse"], 2 * (sr - hr) / sr.size, rtol=1e-4)
 

@@ -1,5 +1,6 @@
 """Where losses push a photograph, and what the discriminator takes for real, at a place that is clicked on."""
 
+import functools
 import html
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from srnb import backend
 from srnb.evaluation import maps
 from srnb.reports import embedded
 from srnb.reports.controls import still
@@ -29,12 +31,18 @@ class Moment:
     critic: Any = None
     adversarial: Any = None
 
-    def gradients(self, hr, area):
-        """Return name -> gradient of each loss in a part of the picture, (H, W, 3)."""
+    @functools.cached_property
+    def gradients(self):
+        """A function of (hr, sr), see `maps.gradients`."""
         losses = {name: loss for name, (_, loss) in self.terms.items() if not hasattr(loss, "variables")}
         if self.critic is not None:
             losses["adversarial"] = lambda hr, sr: self.adversarial(self.critic(hr), self.critic(sr))[0]
-        return maps.gradients(losses, hr[area], self.picture[area])
+        return maps.gradients(losses)
+
+    @functools.cached_property
+    def compiled(self):
+        """The inference of the discriminator, see `maps.logits`."""
+        return backend.compile_network(self.critic)
 
 
 def show(moments, hr, *, area, window):
@@ -53,12 +61,12 @@ def view(moments, hr, area, window):
         shown = {f"SR, {name}": moment.picture[area], "HR": hr[area]}
         shown |= {
             term.replace("_", " "): signed(gradient.sum(axis=-1), f"gradient of {term}")
-            for term, gradient in moment.gradients(hr, area).items()
+            for term, gradient in moment.gradients(hr[area], moment.picture[area]).items()
         }
         notes = {}
         if moment.critic is not None:
             logits = {
-                f"logit of {kind}": maps.logits(moment.critic, picture[area], window=window)
+                f"logit of {kind}": maps.logits(moment.critic, picture[area], window=window, compiled=moment.compiled)
                 for kind, picture in (("SR", moment.picture), ("HR", hr))
             }
             middle = np.mean([each.mean() for each in logits.values()])
