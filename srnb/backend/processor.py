@@ -17,6 +17,7 @@ def flags(cpuinfo="/proc/cpuinfo"):
 def multiplies_bfloat16(cpuinfo="/proc/cpuinfo"):
     """Return whether Linux lists AMX for bfloat16; False on other systems.
 
-    AVX512-BF16 alone does not pay: a Xeon that has it without AMX trains `gated` in float32 at twice the pace.
+    AVX512-BF16 alone does not pay: on a Xeon without AMX a step of paper-size SRResNet, batch 16 of 96 pixels,
+    takes 2.1 s of CPU time in bfloat16 and 1.3 s in float32, 128x128 pixels upscaled by it 1.1 s and 0.8 s.
     """
     return "amx_bf16" in flags(cpuinfo)
