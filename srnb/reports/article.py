@@ -24,8 +24,8 @@ GLOSSARY = {
     "convincing.",
     "PSNR": "How near a picture is to HR, in decibels of the mean squared error; higher is nearer.",
     "SSIM": "How like HR a picture is in local brightness, contrast and structure; 1 is equal.",
-    "LPIPS": "How different a picture looks from HR to a network trained on photographs; lower looks more alike.",
-    "DISTS": "As LPIPS, but of the statistics of textures, which may move about; lower looks more alike.",
+    "LPIPS, DISTS": "How different a picture looks from HR to a network trained on photographs; lower looks more alike. "
+    "DISTS lets textures move about.",
     "LR PSNR": "How near the result, made small again, is to LR. High is necessary and proves little: many wrong "
     "pictures become the same LR.",
     "interval": "If a network changed nothing, each photograph's gain might as well have the other sign. The interval "
