@@ -132,10 +132,10 @@ def test_degradations_are_played_with(notebook, page):
 
 @named("02_pretrain")
 def test_a_training_is_interrupted_and_goes_on_and_a_network_is_built(notebook, page, run):
-    notebook.append("parameters", "\nsteps, log_every, validate_every = 400, 20, 200")
+    notebook.append("parameters", "\nsteps, log_every, validate_every = 2000, 20, 1000")
     notebook.menu("Run", "Run All Cells")
     fit = notebook.cell("fit")
-    until(fit, ".jp-OutputArea", r"pretrain (2[1-9]|[3-9]\d|1\d\d)/400")
+    until(fit, ".jp-OutputArea", r"pretrain (2[1-9]|[3-9]\d|\d{3}|1\d{3})/2000")
     notebook.menu("Kernel", "Interrupt Kernel")
     error = fit.locator(laboratory.ERROR)
     error.wait_for()
@@ -143,11 +143,11 @@ def test_a_training_is_interrupted_and_goes_on_and_a_network_is_built(notebook, 
     assert re.fullmatch(r"pretrain was told to end, saved at step (\d+): run the cell again to go on; .*", line)
     assert run.read()["notebooks"]["02_pretrain"]["status"] == "interrupted"
     stopped = int(re.search(r"step (\d+)", line)[1])
-    assert 20 < stopped < 400
+    assert 20 < stopped < 2000
     notebook.select("fit")
     notebook.menu("Run", "Run Selected Cell and All Below")
     notebook.ran()
-    assert list(run.read_log()["step"]) == list(range(20, 401, 20)) and run.read()["status"] == "complete"
+    assert list(run.read_log()["step"]) == list(range(20, 2001, 20)) and run.read()["status"] == "complete"
     assert fit.locator(".training svg").count() and fit.locator(".training .moments img").count()
 
     cell = notebook.cell("effort")
