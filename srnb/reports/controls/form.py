@@ -98,7 +98,10 @@ def speed(run):
     values = (record.get("parameters") or {}).get("02_pretrain")
     rows = log[log["stage"] == "pretrain"] if {"stage", "images_per_second"} <= set(log) else log
     if not values or rows.empty or not record.get("data"):
-        return desk.speed(), "as fast as this machine convolves, right within a factor of two or three"
+        return (
+            desk.speed(),
+            "as fast as this machine convolves, right within a factor of three for all but tiny networks",
+        )
     images = rows["images_per_second"].median()
     work = pretraining(values, scale=record["data"]["scale"]).work / values["batch_size"]
     return images * work, "as fast as notebook 2 trained"
