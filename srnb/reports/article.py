@@ -24,7 +24,7 @@ GLOSSARY = {
     "convincing.",
     "PSNR": "How near a picture is to HR, in decibels of the mean squared error; higher is nearer.",
     "SSIM": "How like HR a picture is in local brightness, contrast and structure; 1 is equal.",
-    "LPIPS, DISTS": "How different a picture looks from HR to a network trained on photographs; lower looks more alike. "
+    "LPIPS, DISTS": "How different a picture looks from HR to a network trained on photographs; lower is more alike. "
     "DISTS lets textures move about.",
     "LR PSNR": "How near the result, made small again, is to LR. High is necessary and proves little: many wrong "
     "pictures become the same LR.",
