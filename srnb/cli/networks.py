@@ -230,8 +230,8 @@ def export(model, form, out, results):
 def demo(names, out, title, results):
     """Write DIR/index.html, a page where anyone can enlarge pictures in the browser: one file, no server, no upload.
 
-    MODEL is a network that ships or a run; the default is all networks that ship. A slider blends the two generators
-    of a run, or a network and the one it was trained from.
+    MODEL is a network that ships or a run; the default is the networks that ship, as many as leave the page below 5 MB.
+    A slider blends the two generators of a run, or a network and the one it was trained from.
 
     \b
     srnb demo --out site
@@ -244,7 +244,8 @@ def demo(names, out, title, results):
         raise ValueError("srnb demo must be told a run, since no network ships. Received: no name")
     entries = choices.of_shipped([name for name in names if name in known] if names else None)
     entries += [choices.of_run(_run(name, results)) for name in names if name not in known]
-    click.echo(page.write(out, entries, title=title, lead="Drop a picture and see."))
+    largest = None if names else page.LARGEST_DEMO
+    click.echo(page.write(out, entries, title=title, lead="Drop a picture and see.", largest=largest))
 
 
 def _network(model, results):

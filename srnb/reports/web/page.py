@@ -13,6 +13,7 @@ from srnb.reports.web import choices, kernel
 
 FOLDER = Path(__file__).parent
 LARGEST = 3_000_000  # bytes that networks may take in a report, which must fit into a mail: 8 MB for the sample run
+LARGEST_DEMO = 4_500_000  # the same in a page of its own where nobody has named them, so that it stays below 5 MB
 SOURCES = {"try-engine": "engine.js", "try-png": "png.js", "try-picture": "picture.js"}
 
 
@@ -59,9 +60,10 @@ def trial(run, *, shipped=False):
         return _template("absent.html.j2").render(heading=heading, reason=error)
 
 
-def write(folder, entries, *, title, lead, notes=()):
-    """Write folder/index.html, a standalone page, and return its path."""
-    page = _template("page.html.j2").render(title=title, section=section(entries, lead=lead), notes=notes)
+def write(folder, entries, *, title, lead, notes=(), largest=None):
+    """Write folder/index.html, a standalone page, and return its path. `largest` as in `section`."""
+    content = section(entries, lead=lead, largest=largest)
+    page = _template("page.html.j2").render(title=title, section=content, notes=notes)
     path = Path(folder) / "index.html"
     files.write_text(path, page)
     return path

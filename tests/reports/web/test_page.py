@@ -208,6 +208,10 @@ def test_demo_is_a_page_of_its_own(run, tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert text.startswith("<!DOCTYPE html>") and '"title":"mine \\u003cb>"' in text
     assert CliRunner().invoke(main, ["demo", "unknown", *options]).exit_code == 1
+    done = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "all")], catch_exceptions=False)
+    text = (tmp_path / "all" / "index.html").read_text()
+    assert done.exit_code == 0 and len(text.encode()) < 5e6
+    assert all(f'"{name}"' in text for name in ("compact", "compact-gan", "compact-photo"))
 
 
 def test_three_networks_of_the_shipped_size_stay_under_5_mb(tmp_path):
