@@ -35,6 +35,12 @@ def augmentations(text, *, prepared=False, resident=False):
     return names
 
 
+def require_patch_size(patch_size, scale):
+    """Raise ValueError unless the side of an HR patch is a multiple of `scale`."""
+    if patch_size % scale:
+        raise ValueError(f"`patch_size` must be a multiple of `scale` {scale}. Received: {patch_size}")
+
+
 def require_sampling(sampling):
     """Return the name of a way to draw patches. Raises ValueError if there is none of that name."""
     if sampling not in SAMPLINGS:
@@ -81,8 +87,7 @@ class Patches:
         sampling="photographs",
         resident=False,
     ):
-        if patch_size % scale:
-            raise ValueError(f"`patch_size` must be a multiple of `scale` {scale}. Received: {patch_size}")
+        require_patch_size(patch_size, scale)
         degrade.find(degradation)  # raises if there is none
         record = shards.read(index)
         self.folder, self.entries = Path(index).parent, record["photographs"]

@@ -32,7 +32,7 @@ def gradients(losses):
     """Return a function of (hr, sr): name -> float32 (H, W, 3), the gradient of each loss with respect to `sr`.
 
     It asks `sr` to move against it. losses: name -> function of (hr, sr), batches of pictures, that returns a scalar.
-    The function is compiled at its first call, with the weights that networks in the losses have then.
+    The function is compiled at its first call; on JAX it keeps the weights that networks in the losses have then.
     """
     from keras import ops
 

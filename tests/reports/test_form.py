@@ -105,3 +105,15 @@ def test_a_button_measures_what_the_form_shows():
     button.click()
     assert asked == [values | {"steps": 1600}] and not button.disabled
     assert "about 2 steps a second" in said.value and "13:20" in said.value and "a guess" not in said.value
+
+
+def test_what_cannot_be_measured_is_said_and_the_button_stays_usable():
+    groups, values = presets.described("02_pretrain"), defaults("02")
+    effort = lambda values: form.pretraining(values, scale=4)
+    measure = lambda values: form.seconds_per_step(values, scale=4)
+    control = form.control(groups, values, ["patch_size"], effort, (1e9, "a guess"), {}, measure)
+    (size,), (button,), said = every(control, "patch_size"), every(control, "measure a step here"), control.children[-2]
+    size.value = 30
+    button.click()
+    assert "`patch_size` must be a multiple of `scale` 4. Received: 30" in said.value
+    assert not button.disabled and button.description == "measure a step here"

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from srnb import backend, losses, models, progress, training
+from srnb.data import patches
 from srnb.reports.controls import desk, still
 from srnb.training import optimizers
 
@@ -30,8 +31,7 @@ def pretraining(values, *, scale):
 
     Raises ValueError for a network that cannot be built.
     """
-    asked = {name: values[name] for name in NETWORK}
-    spec, _ = models.from_parameters(values["generator"], scale=scale, **asked)
+    spec = _spec(values, scale)
     with keras.StatelessScope(initialize_variables=False):  # variables without values: quick, and draws nothing
         network = models.build(spec)
     work = 3 * _work(network, values["patch_size"], values["batch_size"])
@@ -58,13 +58,13 @@ def seconds_per_step(values, *, scale):
     """Return how long a step of notebook 2 with parameters `values` takes here, once compiled: the median of three.
 
     The pictures are random. Whatever draws random numbers goes on as if nothing had been measured.
-    Raises ValueError for a network that cannot be built.
+    Raises ValueError for a network that cannot be built, and for a patch that is no multiple of the scale.
     """
-    asked = {name: values[name] for name in NETWORK}
     size, batch = values["patch_size"], values["batch_size"]
+    patches.require_patch_size(size, scale)
     hr = np.random.default_rng(0).random((batch, size, size, 3), dtype="float32")
     with _aside(optimizers.policy(backend.precision(values["precision"]))):
-        network = models.build(models.from_parameters(values["generator"], scale=scale, **asked)[0])
+        network = models.build(_spec(values, scale))
         loss = {"pixel": (1.0, losses.pixel_loss(values["pixel_loss"], steps=values["steps"]))}
         trainer = training.Trainer(network, terms=loss, generator_optimizer=optimizers.adam(1e-4))
         taken = []
@@ -73,6 +73,11 @@ def seconds_per_step(values, *, scale):
             float(trainer.train_step(hr[:, ::scale, ::scale], hr)["pixel"])
             taken.append(time.perf_counter() - start)
     return float(np.median(taken[2:]))
+
+
+def _spec(values, scale):
+    spec, _ = models.from_parameters(values["generator"], scale=scale, **{name: values[name] for name in NETWORK})
+    return spec
 
 
 @contextmanager
@@ -182,7 +187,8 @@ def control(groups, values, names, effort, rate, choices, measure=None):
             refresh()
         except (ValueError, ZeroDivisionError, FileNotFoundError) as error:
             said.value = still.problem(error)
-        button.disabled, button.description = False, "measure a step here"
+        finally:  # another error, such as too little memory, goes to Lab's log and leaves the button usable
+            button.disabled, button.description = False, "measure a step here"
 
     def refresh(change=None):
         now = current()
