@@ -22,10 +22,12 @@ $(STAMP): requirements.txt pyproject.toml
 run: setup
 	$(BIN)/srnb run --preset $(PRESET) --workers 2 $(ARGS)
 
-# the whole suite on TensorFlow, then what both backends share on JAX
+# the whole suite on TensorFlow, then what both backends share on JAX; slow tests, which keep both cores busy or the
+# clock in view, one after the other
+PARALLEL := $(if $(findstring slow,$(ARGS)),,-n 2 --dist loadfile --no-loadscope-reorder)
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(ARGS) -m "backends $(if $(findstring slow,$(ARGS)),and slow,)"
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) $(ARGS) -m "backends $(if $(findstring slow,$(ARGS)),and slow,)"
 
 lab: setup
 	$(BIN)/srnb lab $(ARGS)

@@ -22,6 +22,7 @@ def pytest_collection_modifyitems(config, items):
         del skips["benchmark"]
     if "slow" in config.option.markexpr:
         del skips["slow"]
+    items.sort(key=lambda item: item.path.name != "test_smoke.py")  # the longest first: two workers end together
     for item in items:
         for name, skip in skips.items():
             if name in item.keywords:
