@@ -251,6 +251,11 @@ def grid(
 def _require_cluster(cluster, extra, dry_run):
     if not cluster and (extra or dry_run):
         raise ValueError("-o and --dry-run must come with --cluster")
+    if cluster:
+        from srnb.runner import jobs
+
+        jobs.settings(cluster)
+        jobs.options(extra)
 
 
 def _submit(planned, cluster, extra, workers, timeout, dry_run):
