@@ -1,14 +1,13 @@
 """The networks that ship with the package: srnb/weights/NAME holds weights, spec and record of each.
 
-card.json says what a network is, how it was trained and what it measures; `reports.card` writes it from a run.
+card.json says what a network is, how it was trained and what it measures; `reports.card` writes it from a run, and
+`inference.load` builds the network.
 """
 
 import json
 from pathlib import Path
 
-from srnb.models import parser, weights
-
-FOLDER = Path(__file__).resolve().parent.parent / "weights"
+FOLDER = Path(__file__).resolve().parent / "weights"
 
 
 def names():
@@ -41,10 +40,3 @@ def origin(name):
     """
     start = card(name)["start"]
     return start if start and card(start)["spec"] | {"name": ""} == card(name)["spec"] | {"name": ""} else None
-
-
-def load(name):
-    """Return a shipped network, built from its spec, with its weights. Raises ValueError like `card`."""
-    model = parser.build(card(name)["spec"])
-    weights.load_weights(model, file(name))
-    return model

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from srnb.models import shipped
+from srnb import shipped
+from srnb.evaluation import inference
 
 LARGEST = 4 * 10**6  # bytes of a weight file
 
@@ -13,7 +14,7 @@ LARGEST = 4 * 10**6  # bytes of a weight file
 def test_a_network_that_ships_gives_the_numbers_of_its_card(name):
     from srnb.reports import card as cards
 
-    card, network = shipped.card(name), shipped.load(name)
+    card, network = shipped.card(name), inference.load(name)
     assert (shipped.FOLDER / name / "weights.safetensors").stat().st_size <= LARGEST
     assert card["parameters"] == network.count_params() <= 10**6
     assert len(card["check"]) == 2
@@ -37,7 +38,7 @@ def test_a_network_that_ships_gives_its_table_on_set5(name):
     card = shipped.card(name)
     if card["degradation"]["name"] != "bicubic":
         pytest.skip("its table is of degraded pictures")
-    network, pairs = shipped.load(name), datasets.pairs("Set5", scale=card["spec"]["scale"])
+    network, pairs = inference.load(name), datasets.pairs("Set5", scale=card["spec"]["scale"])
     scale = card["spec"]["scale"]
     table = evaluation.evaluate({name: network}, pairs, scale=scale, metrics=("psnr_y",), dataset="Set5")
     measured = evaluation.summary(table).loc["Set5", name]["psnr_y"]

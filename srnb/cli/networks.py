@@ -237,9 +237,10 @@ def demo(names, out, title, results):
     srnb demo --out site
     srnb demo compact compact-gan sample --out site
     """
+    from srnb import shipped
     from srnb.reports.web import choices, page
 
-    known = choices.shipped_names()
+    known = shipped.names()
     if not names and not known:
         raise ValueError("srnb demo must be told a run, since no network ships. Received: no name")
     entries = choices.of_shipped([name for name in names if name in known] if names else None)
@@ -258,9 +259,8 @@ def _network(model, results):
 
 def _trained_on(model, results):
     """Return {path: perceptual hash} of the photographs that a run was trained on; {} if that is not known."""
-    from srnb import runs
+    from srnb import runs, shipped
     from srnb.data import duplicates
-    from srnb.models import shipped
 
     if model in shipped.names():
         return {}
@@ -285,7 +285,7 @@ def _blend(model, results, share):
 
 
 def _run(model, results):
-    from srnb.models import shipped
+    from srnb import shipped
     from srnb.runner import chain
 
     try:

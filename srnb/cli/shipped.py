@@ -18,8 +18,7 @@ def models(markdown, results):
     Metrics are means over a set, as measured by `srnb evaluate` or notebook 4.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from srnb import runs
-    from srnb.models import shipped
+    from srnb import runs, shipped
 
     if markdown:
         from srnb.reports import card
@@ -69,7 +68,7 @@ def ship(run, name, stage, summary, blend, start, sources, results):
     This writes weights, spec, metrics, a thinned log, a picture and a page. Notebook 4 must have measured the run.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from srnb.models import shipped
+    from srnb import shipped
     from srnb.reports import card
     from srnb.runner import chain
 

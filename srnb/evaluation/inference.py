@@ -8,10 +8,10 @@ import numpy as np
 import psutil
 from scipy import ndimage
 
-from srnb import backend, models, runs
+from srnb import backend, models, runs, shipped
 from srnb.data import images, png, resize
 from srnb.evaluation.metrics import grey as to_grey
-from srnb.models import forward, shipped
+from srnb.models import forward
 
 BLEND = 8  # LR pixels over which two neighbouring tiles fade into each other
 # RGB in [0, 1] to YCbCr of BT.601 in studio range: MATLAB's rgb2ycbcr, whose first row is `metrics.luma`
@@ -28,7 +28,9 @@ def load(path):
     ValueError if there is no such network.
     """
     if str(path) in shipped.names():
-        return shipped.load(str(path))
+        model = models.build(shipped.card(str(path))["spec"])
+        models.load_weights(model, shipped.file(str(path)))
+        return model
     path = Path(path)
     if path.suffix in (".pth", ".pt"):
         return models.from_published(path)[0]
@@ -55,7 +57,7 @@ def ends(path):
     comes first.
     """
     if str(path) in shipped.names():
-        return {name: shipped.load(name) for name in (shipped.origin(str(path)), str(path)) if name}
+        return {name: load(name) for name in (shipped.origin(str(path)), str(path)) if name}
     stages = {stage: Path(path) / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
     stages = {stage: file for stage, file in stages.items() if file.is_file()}
     return {stage: load(file) for stage, file in stages.items()} or {Path(path).name.partition(".")[0]: load(path)}

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import uniform_filter
 
-from srnb import evaluation, files, models, progress
+from srnb import evaluation, files, models, progress, shipped
 from srnb.data import datasets, degrade, images, resize
 from srnb.evaluation import inference, metrics, scenes
-from srnb.models import shipped
 
 # name of a generator in weights/ and metrics.csv -> its stage in the log, the notebook that trains it
 STAGES = {"pretrained": ("pretrain", "02_pretrain"), "gan": ("gan", "03_gan")}

@@ -3,19 +3,17 @@
 run.json says what ran, with what, how each notebook ended; DONE is written last.
 """
 
-import json
 import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srnb import files, progress, runs
+from srnb import files, progress, runs, shipped
 from srnb.data import datasets
 from srnb.reports import report
 from srnb.reports.web import page
 from srnb.runner import kernel, preflight, presets
 
-WEIGHTS = files.ROOT / "srnb" / "weights"  # of the networks that ship
 BEGUN = ("notebook_folder", "notebooks", "parameters", "values", "backend")  # what `begin` writes and a resume needs
 
 
@@ -63,8 +61,8 @@ def settle(values, paths, *, results):
     if read.get("warm_start"):
         settled["warm_start"] = network(read["warm_start"], results=results)
     origin = read.get("start_from")
-    if origin and ships(origin):
-        own = json.loads((WEIGHTS / origin / "card.json").read_text("utf-8"))["spec"]["scale"]
+    if origin in shipped.names():
+        own = shipped.card(origin)["spec"]["scale"]
         if read.get("scale", own) != own:
             raise ValueError(f"`scale` must be that of the network in `start_from`, {own}. Received: {read['scale']}")
     elif origin:
@@ -81,25 +79,19 @@ def find(name, *, results):
     raise FileNotFoundError(f"a run must be one of {', '.join(names) or 'none yet'}, or a folder. Received: {name}")
 
 
-def ships(name):
-    """Return whether a network of this name ships with the package, without loading a framework."""
-    return (WEIGHTS / name / "card.json").is_file()
-
-
 def network(name, *, results):
     """Return the name of a network as a notebook can load it: one that ships, or the path of a weight file or run.
 
     Raises FileNotFoundError if there is no such network.
     """
-    if ships(name):
+    if name in shipped.names():
         return name
     if Path(name).expanduser().is_file():
         return str(Path(name).expanduser().absolute())
     try:
         return str(find(name, results=results).folder)
     except FileNotFoundError as error:
-        ship = sorted(path.parent.name for path in WEIGHTS.glob("*/card.json"))
-        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(ship)}") from None
+        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(shipped.names())}") from None
 
 
 def effective(notebooks, values):

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from srnb import evaluation, models, runs
+from srnb import evaluation, models, runs, shipped
 from srnb.data import datasets
 from srnb.evaluation import inference
-from srnb.models import shipped
 from srnb.reports import card
 
 SOURCES = "file\tsource_repo\tsource_path\tlicence_as_stated\none.png\tits/repo\ta/one.png\tCC0\n"
@@ -46,7 +45,7 @@ def test_a_card_holds_the_network_its_record_and_its_numbers(run, tmp_path, monk
     sources.write_text(SOURCES)
     card.write(run, "tiny", stage="pretrained", summary="For a test.", sources=sources)
     assert shipped.names() == ["tiny"]
-    written, network = shipped.card("tiny"), shipped.load("tiny")
+    written, network = shipped.card("tiny"), inference.load("tiny")
     lr = np.random.default_rng(0).random((16, 20, 3), np.float32)
     original = inference.load(run.weights / "pretrained.weights.h5")
     np.testing.assert_array_equal(inference.upscale(network, lr), inference.upscale(original, lr))
@@ -94,7 +93,7 @@ def test_a_blend_ships_if_it_was_measured(run, tmp_path, monkeypatch):
     blend = models.interpolate(start, gan, 0.8)
     run.write_metrics(evaluation.evaluate({"80% gan": blend}, pairs, scale=4, metrics=("psnr_y",), dataset="one"))
     written = card.write(run, "blend", stage="gan", blend=0.8, summary="For a test.", start="compact")
-    shipping = shipped.load("blend")
+    shipping = inference.load("blend")
     for expected, received in zip(blend.weights, shipping.weights, strict=True):
         np.testing.assert_array_equal(received, expected)
     assert written["blend"] == 0.8 and list(written["metrics"]) == ["one"]

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srnb import models, runs
+from srnb import models, runs, shipped
 from srnb.data import images, resize
 from srnb.evaluation import inference
-from srnb.models import shipped
 from srnb.reports import inspector
 from srnb.reports.controls import still
 from srnb.reports.controls.pointer import Pointer, square

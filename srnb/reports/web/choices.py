@@ -2,6 +2,8 @@
 
 import os
 
+from srnb import shipped
+
 
 def of_run(run):
     """Return the entry of a run: its generator, or both of its generators, which the reader can blend.
@@ -19,30 +21,23 @@ def of_run(run):
     return {"title": run.name, "note": "", "ends": ends}
 
 
-def shipped_names():
-    """Return the names of the networks that ship."""
-    _quiet(None)
-    from srnb.models import shipped
-
-    return shipped.names()
-
-
 def of_shipped(names=None):
     """Return the entries of networks that ship, by default all, those for real photographs first.
 
     A network that was trained from another one has that as its first end. Raises ValueError for a name that does not
     ship.
     """
-    chosen = shipped_names() if names is None else names
-    from srnb.models import shipped
+    chosen, networks, entries = shipped.names() if names is None else names, {}, []
+    cards = {name: shipped.card(name) for name in chosen}
+    _quiet(None)
+    from srnb.evaluation import inference
 
-    cards, networks, entries = {name: shipped.card(name) for name in chosen}, {}, []
     if names is None:  # LR made by bicubic is too clean to be anyone's own
         cards = dict(sorted(cards.items(), key=lambda item: item[1]["degradation"]["name"] == "bicubic"))
     for name, card in cards.items():
         start = shipped.origin(name) if shipped.origin(name) in cards else None
         for end in filter(None, (start, name)):
-            networks.setdefault(end, shipped.load(end))
+            networks.setdefault(end, inference.load(end))
         ends = {end: networks[end] for end in filter(None, (start, name))}
         entries.append({"title": name, "note": card["summary"], "ends": ends})
     return entries

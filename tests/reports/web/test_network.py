@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from srnb import models
+from srnb import models, shipped
 from srnb.data import datasets, images
-from srnb.models import shipped
+from srnb.evaluation import inference
 from srnb.reports import inspector
 from srnb.reports.web import network
 
@@ -104,7 +104,7 @@ def test_memory_is_used_again(in_node):
 @pytest.mark.parametrize("name", shipped.names())
 def test_ten_photographs_are_those_of_keras(in_node, name):
     """Of ten photographs, their middle: at most one of 255, in at most 0.5 % of values."""
-    model, differing = shipped.load(name), []
+    model, differing = inference.load(name), []
     pairs = [*datasets.pairs("Set5", scale=4), *datasets.pairs("Set14", scale=4)[:5]]
     for _, path in pairs:
         lr = inspector.middle([images.read(path)], 72)[0]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage import data
 
-from srnb import models, runs
+from srnb import models, runs, shipped
 from srnb.cli import main
 from srnb.evaluation import inference
 from srnb.reports import report
@@ -198,7 +198,7 @@ def test_what_ships_is_there_as_far_as_it_fits(run, monkeypatch):
     text = page.trial(run, shipped=True)
     assert 300_000 < len(text) - own < 1_300_000
     titles = re.findall(r'"title":"([^"]+)"', text)
-    assert titles[0] == "mine \\u003cb>" and 1 < len(titles) < 1 + len(choices.shipped_names())
+    assert titles[0] == "mine \\u003cb>" and 1 < len(titles) < 1 + len(shipped.names())
 
 
 def test_demo_is_a_page_of_its_own(run, tmp_path):
