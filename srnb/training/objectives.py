@@ -29,6 +29,7 @@ def terms(
     distance="l1",
     style_weight=0.0,
     lpips_weight=0.0,
+    lpips_network="vgg16",
     total_variation_weight=0.0,
     historical_weight=0.0,
     feature_matching_weight=0.0,
@@ -39,6 +40,7 @@ def terms(
     feature_layers: layers whose maps the perceptual and the style loss compare, such as "block2_conv2,block3_conv3".
     feature_weights: weights of these layers in the perceptual loss, such as "0.5,1"; empty for their mean.
     distance: the distance between maps in the perceptual loss, one of `losses.PIXEL`.
+    lpips_network: "vgg16", which its authors mean for a loss, or "alexnet", by which others are judged.
     Raises ValueError for unknown names, and for feature matching without a discriminator.
     """
     weighted, frozen = {}, []
@@ -59,9 +61,9 @@ def terms(
     if style_weight:
         weighted["style"] = (style_weight, partial(losses.style, features=extractor))
     if lpips_weight:
-        alexnet = features.build("alexnet", features.lpips_taps("alexnet"))
-        frozen.append(alexnet)
-        options = {"features": alexnet, "heads": features.lpips_heads("alexnet")}
+        judge = features.build(lpips_network, features.lpips_taps(lpips_network))
+        frozen.append(judge)
+        options = {"features": judge, "heads": features.lpips_heads(lpips_network)}
         weighted["lpips"] = (lpips_weight, partial(losses.lpips, **options))
     if total_variation_weight:
         weighted["total_variation"] = (total_variation_weight, lambda hr, sr: losses.total_variation(sr))
