@@ -157,7 +157,7 @@ def test_a_training_is_interrupted_and_goes_on_and_a_network_is_built(notebook, 
     until(cell, ".control-alive pre", "^steps = 1600$")
     until(cell, ".control-alive p", "for 1,600 steps")
     cell.locator("button", has_text="measure a step here").click()
-    until(cell, ".control-alive p", "for 1,600 steps, as fast as five steps just now")
+    until(cell, ".control-alive p", "for 1,600 steps, as fast as the steps just made")
 
     cell = notebook.cell("desk")
     cell.locator("select").select_option("srcnn")

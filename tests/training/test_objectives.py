@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from srnb import losses, models
+from srnb.evaluation import metrics
 from srnb.models import features
 from srnb.training import objectives, optimizers
 
@@ -34,6 +35,15 @@ def test_a_perceptual_term_of_several_layers_is_their_mean_or_their_weighted_sum
         weight, perceptual = terms["perceptual"]
         assert weight == 3.0 and len(frozen) == 1
         assert float(perceptual(HR, SR)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("net, metric", [("vgg16", "vgg"), ("alexnet", "alex")])
+def test_lpips_as_a_loss_is_the_metric_of_its_network(net, metric):
+    hr, sr = (np.kron(np.round(image[0] * 255) / 255, np.ones((4, 4, 1))) for image in (HR, SR))  # metrics round
+    terms, frozen = objectives.terms(critic(), steps=1, lpips_weight=0.5, lpips_network=net)
+    weight, loss = terms["lpips"]
+    assert weight == 0.5 and len(frozen) == 1
+    assert float(loss(hr[None], sr[None])) == pytest.approx(metrics.lpips(sr, hr, net=metric), rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

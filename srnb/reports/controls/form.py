@@ -183,7 +183,7 @@ def control(groups, values, names, effort, rate, choices, measure=None):
         nonlocal rate
         button.disabled, button.description = True, "compiling and measuring …"
         try:
-            rate = effort(current()).work / measure(current()), "as fast as five steps just now, data not counted"
+            rate = effort(current()).work / measure(current()), "as fast as the steps just made, data not counted"
             refresh()
         except (ValueError, ZeroDivisionError, FileNotFoundError) as error:
             said.value = still.problem(error)
