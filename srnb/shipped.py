@@ -19,9 +19,10 @@ def card(name):
     """Return the card of a shipped network as a dict.
 
     Its keys: name, summary, spec, parameters, start (the shipped network that its training started from, or None),
-    blend (share of the GAN in its weights), degradation, training (the record of the run), metrics
-    ({set: {metric: mean}}), check (values that a copy must reproduce) and photographs (file, source and licence of each
-    training photograph). Raises ValueError for a name that does not ship.
+    blend (share of the GAN in its weights), degradation, training (the record of the run), earlier (those of the
+    trainings that this one went on from, if any), metrics ({set: {metric: mean}}), check (values that a copy must
+    reproduce) and photographs (file, source and licence of each training photograph). Raises ValueError for a
+    name that does not ship.
     """
     if name not in names():
         raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")

@@ -37,6 +37,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
     start: the shipped network from which its training started.
     sources: a table (TSV) with the columns file, source_repo, source_path and licence_as_stated, which must list every
         photograph of the training.
+    A run whose training went on from the shipped network `name` replaces it; the record of that one's training is kept.
     Raises ValueError if the run has measured nothing, or was trained on a photograph without source or licence.
     """
     if stage not in STAGES:
@@ -68,6 +69,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
         "training": {key: record.get(key) for key in RECORD}
         | {"values": {key: Path(value).name if key in FOLDERS else value for key, value in record["values"].items()}}
         | {"steps": int(log["step"].max()), "seconds": record["notebooks"][notebook]["seconds"]},
+        "earlier": _earlier(record, name),
         "metrics": {
             dataset: means.loc[dataset, name].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
         },
@@ -122,15 +124,28 @@ def _rows(scale, degradation, rows):
     return "\n".join(lines)
 
 
+def _earlier(record, name):
+    """Return the records of the trainings that a run's training went on from in the shipped `name`, newest first."""
+    if record["values"].get("warm_start") != name or name not in shipped.names():
+        return []
+    before = shipped.card(name)
+    again = before["training"]["started"] == record["started"]  # the same run, shipped once more
+    return [before["training"]] * (not again) + before.get("earlier", [])
+
+
 def _page(card, means):
     """Return the card as a page of Markdown: summary, numbers, picture, training, limits."""
     shown = [metric for metric in means.columns if metric in metrics.METRICS]
     rows = [(dataset, model, [f"{value:.4g}" for value in row[shown]]) for (dataset, model), row in means.iterrows()]
     licences = Counter(photograph.get("licence", "not stated") for photograph in card["photographs"])
     template = jinja2.Template(TEMPLATE.read_text("utf-8"), trim_blocks=True, lstrip_blocks=True)
-    duration = progress.duration(card["training"]["seconds"])
+    trainings = [
+        {**each, "duration": progress.duration(each["seconds"])} for each in (card["training"], *card["earlier"])
+    ]
     headings = [metrics.METRICS[metric].name for metric in shown]
-    return template.render(card=card, headings=headings, rows=rows, licences=licences.most_common(), duration=duration)
+    return template.render(
+        card=card, headings=headings, rows=rows, licences=licences.most_common(), trainings=trainings
+    )
 
 
 def check(model, degradation):

@@ -23,6 +23,7 @@ def run(tmp_path):
     run.update(
         generator=spec,
         data={"train": ["/somewhere/one.png"], "test_name": "mine", "degradation": {"name": "bicubic", "version": 1}},
+        started="first",
         device="a CPU",
         machine={"cores": 2, "gpus": []},
         backend="tensorflow",
@@ -59,6 +60,17 @@ def test_a_card_holds_the_network_its_record_and_its_numbers(run, tmp_path, monk
     assert 1 < len(lines) <= card.LINES and lines[0]["step"] == 10
     page = (folder / "README.md").read_text()
     assert "# tiny" in page and "1:15" in page and "* 1: CC0" in page and f"{measured:.4g}" in page
+
+
+def test_a_training_that_goes_on_from_what_ships_keeps_its_record(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    card.write(run, "tiny", stage="pretrained", summary="For a test.")
+    run.update(values={"warm_start": "tiny", "steps": 2000}, git={"commit": "9876543210"}, started="later")
+    for _ in range(2):
+        written = card.write(run, "tiny", stage="pretrained", summary="For a test.")
+    assert [each["git"]["commit"][:2] for each in (written["training"], *written["earlier"])] == ["98", "01"]
+    page = (tmp_path / "weights" / "tiny" / "README.md").read_text()
+    assert page.count("Before that, 1,000 steps in 1:15 on a CPU") == 1
 
 
 def test_a_photograph_without_a_licence_does_not_ship(run, tmp_path, monkeypatch):
