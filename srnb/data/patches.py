@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from srnb.data import degrade, images, shards
 
 GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
 PREPARED = (*GEOMETRIC, "channels")  # what can be done to HR and LR alike
-AUGMENTATIONS = (*PREPARED, "colour", "mixup", "cutblur")
+AUGMENTATIONS = (*PREPARED, "zoom", "colour", "mixup", "cutblur")
 SAMPLINGS = ("photographs", "pixels")
 
 
@@ -56,6 +57,7 @@ class Plan(NamedTuple):
     corners: np.ndarray
     turns: np.ndarray  # by 90 degrees, as numpy.rot90
     flips: np.ndarray  # left to right, after the turn
+    sides: np.ndarray  # of the square that becomes the patch, larger than that if it is zoomed
 
 
 class Patches:
@@ -66,9 +68,9 @@ class Patches:
     If the index has prepared LR, a random copy of that is used, with patches at multiples of the scale.
     sampling: "photographs", each epoch takes one patch of every photograph, in a new order; "pixels", each patch comes
     from any photograph, with a probability in proportion to its pixels, as if large ones had been cut into tiles.
-    augment: "flip", "rotate" (by 90 degrees); and for every second patch "channels" (shuffled), "colour" (brightness,
-    contrast), "mixup", "cutblur" (Yoo et al. 2020). All change HR before LR is made, except "cutblur", which changes LR
-    only. With prepared LR only the first three are possible.
+    augment: "flip", "rotate" (by 90 degrees); and for every second patch "channels" (shuffled), "zoom" (a square of up
+    to twice the side, made smaller), "colour" (brightness, contrast), "mixup", "cutblur" (Yoo et al. 2020). All change
+    HR before LR is made, except "cutblur", which changes LR only. With prepared LR only the first three are possible.
     resident: `stream` cuts the same batches from photographs that stay in the accelerator's memory, 3 bytes per pixel;
     LR must be prepared, and only "flip" and "rotate" are possible.
     The only state is the number of the next step. Raises ValueError for arguments that do not fit together.
@@ -116,8 +118,12 @@ class Patches:
             chosen = np.array([self._order(epoch)[position] for epoch, position in zip(epochs, positions, strict=True)])
         unit = self.scale if self.lr_copies else 1
         shapes = np.array([self.entries[photograph]["shape"][:2] for photograph in chosen])
-        corners = (places * (np.maximum(shapes - size, 0) // unit + 1)).astype(int) * unit
-        return Plan(chosen, copies, corners, turns, flips), generator
+        sides = np.full(n, size)
+        if "zoom" in self.augment:
+            wanted = np.where(generator.integers(2, size=n), generator.uniform(1, 2, n), 1) * size
+            sides = np.maximum(size, np.minimum(wanted.astype(int), shapes.min(axis=1)))
+        corners = (places * (np.maximum(shapes - sides[:, None], 0) // unit + 1)).astype(int) * unit
+        return Plan(chosen, copies, corners, turns, flips, sides), generator
 
     def batch(self, step):
         """Return batch number `step`: lr (N, h, w, 3) and hr (N, H, W, 3), float32 in [0, 1]."""
@@ -126,9 +132,10 @@ class Patches:
         margin = 0 if self.lr_copies else 2 * scale
         hr = np.empty((n, size + 2 * margin, size + 2 * margin), PIXEL)
         lr = np.empty((n, size // scale, size // scale), PIXEL)
-        for i, (photograph, copy, (top, left), turns, flip) in enumerate(zip(*plan, strict=True)):
+        for i, (photograph, copy, (top, left), turns, flip, side) in enumerate(zip(*plan, strict=True)):
             entry = self.entries[photograph]
-            hr[i] = _turned(self._crop(entry, top, left, size, margin), turns, flip)
+            patch = self._crop(entry, top, left, side, round(margin * side / size))
+            hr[i] = _turned(patch if side == size else _made_smaller(patch, hr.shape[1]), turns, flip)
             if self.lr_copies:
                 lr[i] = _turned(
                     self._crop(entry["lr"][copy], top // scale, left // scale, size // scale, 0), turns, flip
@@ -226,6 +233,12 @@ def _turned(patch, turns, flip):
         patch = patch.swapaxes(0, 1)
     rows, columns = ((1, 1), (-1, 1), (-1, -1), (1, -1))[turns]
     return patch[::rows, :: -columns if flip else columns]
+
+
+def _made_smaller(patch, side):
+    """Resize a square of PIXELs to side x side, bicubic with antialiasing."""
+    picture = Image.fromarray(np.ascontiguousarray(patch).view(np.uint8).reshape(*patch.shape, 3))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)).view(PIXEL)[..., 0]
 
 
 def _channels(generator, *batches):

@@ -148,7 +148,7 @@ def test_turning_is_numpys():
         np.testing.assert_array_equal(patches._turned(patch, turns, True), np.fliplr(np.rot90(patch, turns)))
 
 
-@pytest.mark.parametrize("augment", ["flip", "rotate", "channels", "colour", "mixup"])
+@pytest.mark.parametrize("augment", ["flip", "rotate", "channels", "colour", "mixup", "zoom"])
 def test_lr_follows_hr_through_every_augmentation(index, augment):
     plain, changed = make(index, augment=()), make(index, augment=(augment,))
     differs = 0
@@ -158,6 +158,19 @@ def test_lr_follows_hr_through_every_augmentation(index, augment):
         np.testing.assert_array_equal(lr[:, 2:-2, 2:-2], own[:, 2:-2, 2:-2])
         differs += (hr != levels(plain.batch(step)[1])).any(axis=(1, 2, 3)).sum()
     assert 6 <= differs <= 23  # some of 24, not all
+
+
+def test_zoom_makes_a_larger_square_smaller(tmp_path):
+    """On a ramp of 2 levels a pixel, n times the side gives 2 n levels a pixel."""
+    ramp = np.broadcast_to(2 * np.arange(100, dtype=np.uint8)[None, :, None], (90, 100, 3))
+    images.write(tmp_path / "ramp.png", images.from_uint8(ramp))
+    source, sides = make(shards.prepare([tmp_path / "ramp.png"], tmp_path / "shards"), augment=("zoom",)), []
+    for step in range(10):
+        sides.append(source.plan(step)[0].sides)
+        slopes = np.diff(source.batch(step)[1] * 255, axis=2)[:, :, 4:-4].mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(slopes, 2 * sides[-1] / 32, atol=0.1)
+    sides = np.concatenate(sides)
+    assert sides.min() == 32 and 50 < sides.max() < 64 and 15 <= (sides == 32).sum() <= 45
 
 
 def test_augmentations_are_read_from_text():
