@@ -17,10 +17,10 @@ def models(markdown, results):
 
     Metrics are means over a set, as measured by `srnb evaluate` or notebook 4.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from srnb import runs, shipped
 
     if markdown:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         from srnb.reports import card
 
         click.echo(card.table())

@@ -126,7 +126,10 @@ def _rows(scale, degradation, rows):
 
 def _earlier(record, name):
     """Return the records of the trainings that a run's training went on from in the shipped `name`, newest first."""
-    if record["values"].get("warm_start") != name or name not in shipped.names():
+    if (
+        name not in (record["values"].get("warm_start"), record["values"].get("start_from"))
+        or name not in shipped.names()
+    ):
         return []
     before = shipped.card(name)
     again = before["training"]["started"] == record["started"]  # the same run, shipped once more
