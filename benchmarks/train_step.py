@@ -4,6 +4,7 @@
     python benchmarks/train_step.py --case paper-pixel              SRResNet as in the paper, pixel loss
     python benchmarks/train_step.py --precision bfloat16 --backend jax
     python benchmarks/train_step.py --torch ~/torch/bin/python      PyTorch of another environment
+    python benchmarks/train_step.py --compile                       PyTorch through torch.compile as well
 
 PyTorch is the extra `compare`; without it the other figures are printed. Each engine is a process of its own. It builds
 and warms up while the others rest; then all take turns in short rounds, so that other work on the machine slows all of
@@ -67,7 +68,8 @@ CASES = {
         "batch": 16,
     },
 }
-TORCH = ("torch, channels last", "torch, channels first")
+COMPILED = "torch, compiled"
+TORCH = ("torch, channels last", "torch, channels first", COMPILED)
 
 
 def main():
@@ -79,6 +81,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7, help="turns that each engine takes (default 7)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn, about (default 3)")
     parser.add_argument("--torch", metavar="PYTHON", help="the Python that has torch and numpy (default: this one)")
+    parser.add_argument("--compile", action="store_true", help="also PyTorch through torch.compile, channels last")
     parser.add_argument(
         "--serve", nargs=2, help=argparse.SUPPRESS
     )  # engine and index of shards: the other side of the pipe
@@ -106,7 +109,7 @@ def measure(name, options, index):
     """Print the table of one case; return whether it ran on a GPU."""
     case, python = CASES[name], {backend: sys.executable for backend in options.backend or ("tensorflow", "jax")}
     if options.torch and case["generator"][0] == "srresnet":
-        python |= dict.fromkeys(TORCH, options.torch)
+        python |= {engine: options.torch for engine in TORCH if engine != COMPILED or options.compile}
     with contextlib.ExitStack() as stack:
         ask, about, first, count, seconds = {}, {}, {}, {}, {engine: [] for engine in python}
         for engine in python:
@@ -227,8 +230,8 @@ def torch_step(case, precision, engine):
     from reference.srresnet_torch import training_step
 
     _, discriminator = case.get("discriminator", (None, None))
-    layout = {"channels_last": engine == TORCH[0], "bfloat16": precision == "bfloat16"}
-    step, parameters = training_step(case["generator"][1], discriminator, case.get("features"), **layout)
+    form = {"channels_last": "first" not in engine, "bfloat16": precision == "bfloat16", "compiled": engine == COMPILED}
+    step, parameters = training_step(case["generator"][1], discriminator, case.get("features"), **form)
     return step, {"device": None, "parameters": parameters}
 
 
@@ -237,7 +240,12 @@ def peak_memory(engine, device):
     import resource
 
     peak = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]  # KiB on Linux
-    if device not in (None, "CPU"):
+    if engine in TORCH:
+        import torch
+
+        if torch.cuda.is_available():
+            peak.append(torch.cuda.max_memory_allocated() / 2**30)
+    elif device != "CPU":
         if engine == "jax":
             import jax
 

@@ -72,8 +72,11 @@ def build_features(tap):
     return nn.Sequential(*layers).requires_grad_(False)
 
 
-def training_step(generator_options, discriminator_options, tap=None, *, channels_last, bfloat16):
-    """Return `step(lr, hr) -> loss` on NHWC arrays, on a GPU if there is one, and the trained parameters by network."""
+def training_step(generator_options, discriminator_options, tap=None, *, channels_last, bfloat16, compiled=False):
+    """Return `step(lr, hr) -> loss` on NHWC arrays, on a GPU if there is one, and the trained parameters by network.
+
+    compiled: each network is passed through torch.compile.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -89,6 +92,8 @@ def training_step(generator_options, discriminator_options, tap=None, *, channel
         networks.append(discriminator)
     if tap:
         features = build_features(tap).to(device, memory_format=layout)
+    for network in [*networks, *([features] if tap else [])] if compiled else ():
+        network.compile()
 
     def loss_of(logits, target):
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
