@@ -271,7 +271,7 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
 
     paths = presets.steps(names, folder=folder)
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
-    values = chain.settle(values, paths, results=results)
+    values = chain.settle(values, paths, results=results, backend=chosen_backend(backend))
     comparing = any("runs" in presets.parameters(path) for path in paths)
     if grid and not comparing:
         raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
@@ -284,6 +284,8 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
     variations = {
         variation: presets.resolve(paths, variation=changed, folder=folder) for variation, changed in changes.items()
     }
+    for changed in variations.values():  # they come last, when the run has trained for days
+        chain.settle(values | changed, paths, results=results, backend=chosen_backend(backend))
     chain.require_name(name or Path(preset).stem)
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
@@ -304,7 +306,7 @@ def _require_same(run, preset, overrides, backend):
 
     record, paths = run.read(), list(chain.notebooks(run))
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=paths[0].parent)
-    values = record["values"] | chain.settle(values, paths, results=run.folder.parent)
+    values = record["values"] | chain.settle(values, paths, results=run.folder.parent, backend=record["backend"])
     chain.require_same(run, chain.effective(paths, values))
     if backend and backend != record["backend"]:
         raise ValueError(f"a run must go on with its backend, {record['backend']}. Received: {backend}")

@@ -214,11 +214,16 @@ def _in_float32(build, *arguments, **options):
         keras.config.set_dtype_policy(policy)
 
 
-def measure(metric, sr, *, hr, lr, border):
-    """Return the value of `metric`, a name in `METRICS`, for one upscaled picture."""
+def require(metric):
+    """Raise ValueError unless `metric` is the name of one that `measure` can compute."""
     known = [name for name, entry in METRICS.items() if entry.compute]
     if metric not in known:
         raise ValueError(f"metric must be one of {', '.join(known)}. Received: {metric!r}")
+
+
+def measure(metric, sr, *, hr, lr, border):
+    """Return the value of `metric`, a name in `METRICS`, for one upscaled picture."""
+    require(metric)
     return METRICS[metric].compute(sr, hr, lr, border)
 
 

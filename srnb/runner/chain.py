@@ -40,24 +40,25 @@ def new_folder(results, name):
     raise FileExistsError(f"results must have room for one more run. Received: {results}, {name}")
 
 
-def settle(values, paths, *, results):
+def settle(values, paths, *, results, backend):
     """Return checked values with absolute paths, after making sure that the data and runs that they name exist.
 
     Paths are relative to the user's working directory, while kernels run in notebooks/. Only what the notebooks in
-    `paths` read is checked. A folder never takes the place of a set of the same name: as a `dataset`, a path must look
-    like one, ./DIV2K. Raises FileNotFoundError or ValueError.
+    `paths` read is checked, networks and losses by making them with `backend`. A folder never takes the place of a set
+    of the same name: as a `dataset`, a path must look like one, ./DIV2K. Raises FileNotFoundError or ValueError.
     """
     settled = dict(values)
     for name in ("dataset_folder", "dataset", "test_dataset"):
         folder = Path(values.get(name) or "/nonexistent").expanduser()
         if folder.is_dir() and (name == "dataset_folder" or datasets.is_path(values[name])):
             settled[name] = str(folder.absolute())
-    read = {name: value for cell in effective(paths, settled).values() for name, value in cell.items()}
+    cells, own = effective(paths, settled), effective(paths, {})
+    read = presets.flat(cells)
     for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
         if name:
             datasets.photographs(name)
     preflight.batches(read)
-    settled |= preflight.networks(read, {k: v for cell in effective(paths, {}).values() for k, v in cell.items()})
+    settled |= preflight.networks(cells, own, backend=backend) | preflight.measurements(cells, own)
     if read.get("warm_start"):
         settled["warm_start"] = network(read["warm_start"], results=results)
     origin = read.get("start_from")

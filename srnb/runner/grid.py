@@ -72,7 +72,7 @@ def begin(planned, *, results, prefix, backend, preset, base=None, data=None):
     begun = []
     for variation, (paths, values) in planned.items():
         run = runs.Run(Path(results) / f"{prefix}-{variation}")
-        values = chain.settle(values, paths, results=results)
+        values = chain.settle(values, paths, results=results, backend=backend)
         if run.read():
             chain.require_same(run, chain.effective(paths, values))
         else:

@@ -1,7 +1,7 @@
-"""Checks before the first kernel of a run starts: batches that can be made, networks that can be built.
+"""Checks before the first kernel of a run: a word that notebook 4 does not know would come to light after days.
 
-A network is built in a separate process, so that the runner loads no framework and occupies no GPU. That takes some
-seconds, which the default networks of the notebooks are spared. Feature networks are downloaded here.
+Networks and losses are made in a separate process, so that the runner loads no framework and occupies no GPU. That
+takes some seconds, which those that the notebooks have by themselves are spared. Feature networks are downloaded here.
 """
 
 import json
@@ -11,7 +11,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from srnb.data import patches, shards
+from srnb import shipped
+from srnb.data import datasets, patches, shards
+from srnb.runner import presets
 
 # parameter that names a network -> its other parameters as notebooks call them, and what specs call them
 NETWORKS = {
@@ -21,53 +23,71 @@ NETWORKS = {
     "discriminator": {f"discriminator_{name}": name for name in ("width", "grid", "normalization", "attention")},
 }
 FILES = (".yaml", ".yml", ".json")
+ELSEWHERE = {"start_from", "warm_start", "augment", "sampling", *NETWORKS}.union(*NETWORKS.values())  # words, too
 
 _PROGRAM = """
 import json, sys
 answer, sys.stdout = sys.stdout, sys.stderr  # a download talks
 from srnb import models
-from srnb.models import features
-networks, vgg19 = json.loads(sys.argv[1])
+from srnb.training import objectives
+networks, trainings = json.loads(sys.argv[1])
 try:
     for spec, parameters in networks:
         spec = models.from_parameters(spec, **parameters)[0]
         models.cost(spec)
         if "scale" in parameters:
             models.require_scale(spec, parameters["scale"])
-    if vgg19:
-        features.vgg19_file()
+    for parameters in trainings:
+        objectives.require(parameters)
 except (ValueError, OSError) as error:
     sys.exit(print(error, file=answer) or 1)
 """
 
 
-def networks(asked, own):
-    """Return {parameter: network} for the networks in `asked`, spec files as absolute paths, after building each.
+def networks(cells, own, *, backend):
+    """Return {parameter: network} for the networks of a run, spec files as absolute paths, after building each.
 
-    asked: the parameters of all notebooks to run; own: their defaults. The weights of a feature network that Keras
-    downloads are made available, too. Raises ValueError that says what is wrong with a spec.
+    cells: notebook -> its parameters; own: its defaults; backend: of the run, the one that is surely installed.
+    The losses, feature networks and schedules that notebooks name are made, too, and the weights that Keras downloads
+    made available. Raises ValueError that says what is wrong.
     """
+    asked, known = presets.flat(cells), presets.flat(own)
     settled, tried = {}, []
     for network in NETWORKS:
         name = asked.get(network)
-        if not name or name == own[network]:
+        if not name or name == known[network]:
             continue
         if Path(name).suffix in FILES:
             name = settled[network] = str(Path(name).expanduser().absolute())
         parameters = {spelled: asked[ours] for ours, spelled in NETWORKS[network].items() if ours in asked}
         tried.append((name, parameters))
-    compared = asked.get("perceptual_weight") or asked.get("style_weight")
-    vgg19 = bool(compared and asked.get("feature_network") == "vgg19")
-    if tried or vgg19:
+    trainings = [_named(cell) for stem, cell in cells.items() if _words(cell) != _words(own[stem])]
+    if tried or trainings:
         stamps = tuple(Path(name).stat().st_mtime_ns for name in settled.values() if Path(name).is_file())
-        _build(json.dumps([tried, vgg19]), stamps)
+        _build(json.dumps([tried, trainings]), stamps, backend)
     return settled
 
 
+def _words(cell):
+    """Return the parameters of a training that are words or lists, for losses and schedules; {} of another notebook."""
+    words = {name: value for name, value in cell.items() if isinstance(value, str) and name not in ELSEWHERE}
+    return words if "precision" in cell else {}
+
+
+def _named(cell):
+    """Return the parameters of a training without most numbers, by which the runs of a grid differ most.
+
+    A weight says whether its term is there, and schedules are checked against the number of steps.
+    """
+    kept = {name: 1.0 for name, value in cell.items() if name.endswith(("_weight", "learning_rate")) and value}
+    return kept | _words(cell) | {name: cell[name] for name in ("steps", "gan_steps") if name in cell}
+
+
 @cache  # the runs of a grid have few different networks, and each takes a process that loads a framework
-def _build(asked, stamps):
+def _build(asked, stamps, backend):
     """Build the networks of a JSON text; `stamps` are when their files were written."""
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", _PROGRAM, asked]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -83,3 +103,41 @@ def batches(asked):
         raise ValueError("`resident` must come with LR prepared, `lr_copies` 1 or more. Received: lr_copies 0")
     patches.augmentations(asked.get("augment", ""), prepared=copies > 0, resident=resident)
     patches.require_sampling(asked.get("sampling", "photographs"))
+
+
+def measurements(cells, own):
+    """Return {"test_sets": …}, its folders as absolute paths, once all is there that a run is asked to measure.
+
+    cells, own: as for `networks`. Raises ValueError or FileNotFoundError for sets, metrics, networks that ship and
+    blends that do not exist.
+    """
+    asked, known = presets.flat(cells), presets.flat(own)
+    sets = presets.listed(asked.get("test_sets", ""))
+    for name in sets:
+        if "scale" in asked:
+            datasets.pairs(name, scale=asked["scale"])
+        elif name != "sample":
+            datasets.locate(name)
+    for name in presets.listed(asked.get("shipped_networks", "")):
+        shipped.card(name)
+    for share in presets.listed(asked.get("blends", "")):
+        if not _is_share(share):
+            raise ValueError(f"blends must be shares from 0 to 1, such as 0.2,0.8. Received: {share!r}")
+    words, common = (
+        {word for name in ("more_metrics", "judges", "metrics") for word in presets.listed(values.get(name, ""))}
+        for values in (asked, known)
+    )
+    if words - common:
+        from srnb.evaluation import metrics  # a second, which the metrics of the notebooks are spared
+
+        for word in sorted(words):
+            metrics.require(word)
+    folders = [str(Path(name).expanduser().absolute()) if datasets.is_path(name) else name for name in sets]
+    return {"test_sets": ",".join(folders)} if folders != sets else {}
+
+
+def _is_share(text):
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False

@@ -78,6 +78,16 @@ def parameters_of(source, notebook="a cell"):
     return found
 
 
+def listed(text):
+    """Return the parts of a parameter that lists several: "Set5, Set14" -> ["Set5", "Set14"], "" -> []."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def flat(cells):
+    """Return the parameters of several notebooks, {notebook: {name: value}}, as one dict; the last value holds."""
+    return {name: value for cell in cells.values() for name, value in cell.items()}
+
+
 def beside(stem):
     """Return the path of a notebook that runs: in the folder where its kernel stands, else the checkout's."""
     path = Path(f"{stem}.ipynb").absolute()

@@ -4,13 +4,38 @@ Arguments have the names of the parameters, without the prefix of the stage. A w
 feature network.
 """
 
+import inspect
 from functools import partial
 
 import keras
 
-from srnb import losses
+from srnb import backend, losses
 from srnb.models import features
 from srnb.training import optimizers
+
+
+def require(parameters):
+    """Raise ValueError or OSError unless the objectives and optimizers of a notebook's `parameters` can be made.
+
+    Downloads the weights of a feature network that Keras does not bundle. Terms that take a network are left out.
+    """
+    stage = "gan_" if "gan_steps" in parameters else ""
+
+    def made(function, *networks, **fixed):
+        named = {
+            name: parameters[key]
+            for name in inspect.signature(function).parameters
+            for key in (name, stage + name)  # the stage's own comes last and holds
+            if key in parameters
+        }
+        return function(*networks, **(named | fixed))
+
+    made(optimizer, precision=backend.precision(parameters["precision"]))
+    if stage:
+        made(terms, None, historical_weight=0.0, feature_matching_weight=0.0)
+        made(losses.adversarial_loss, name=parameters["adversarial_loss"])
+    else:
+        made(losses.pixel_loss, name=parameters["pixel_loss"])
 
 
 def terms(
@@ -48,7 +73,7 @@ def terms(
         updates = max(1, steps // discriminator_steps)
         weighted["pixel"] = (pixel_weight, losses.pixel_loss(pixel_loss, steps=updates))
     if perceptual_weight or style_weight:
-        layers, weights = _split(feature_layers), [float(weight) for weight in _split(feature_weights)]
+        layers, weights = _split(feature_layers), _numbers("feature_weights", feature_weights, float)
         extractor = features.build(feature_network, layers, before_activation=before_activation)
         frozen.append(extractor)
     if perceptual_weight:
@@ -136,10 +161,10 @@ def optimizer(
         learning_rate,
         steps=max(1, steps // every),
         warmup=warmup // every,
-        milestones=[int(milestone) // every for milestone in _split(milestones)],
+        milestones=[milestone // every for milestone in _numbers("milestones", milestones, int)],
         factor=decay,
         cycles=cycles,
-        restarts=[int(restart) // every for restart in _split(restarts)],
+        restarts=[restart // every for restart in _numbers("restarts", restarts, int)],
     )
     options = {"beta_2": beta_2, "clip_norm": clip_norm, "accumulate": accumulate, "precision": precision}
     return optimizers.adam(rate, **options)
@@ -147,6 +172,14 @@ def optimizer(
 
 def _split(text):
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(name, text, kind):
+    try:
+        return [kind(part) for part in _split(text)]
+    except ValueError:
+        whole = " whole" if kind is int else ""
+        raise ValueError(f"{name} must be{whole} numbers with commas between. Received: {text!r}") from None
 
 
 def _last_maps(discriminator):

@@ -1,4 +1,4 @@
-"""Networks are read and built before a kernel starts."""
+"""Whatever a run names is looked for, read or built before a kernel starts."""
 
 import json
 import os
@@ -6,39 +6,45 @@ import sys
 
 import pytest
 
-from srnb.runner import preflight
+from srnb.runner import chain, preflight, presets
+from srnb.training import objectives
 
-OWN = {"generator": "srresnet", "discriminator": "srgan_discriminator"}
-SAMPLE = OWN | {"blocks": 4, "width": 32, "normalization": "batch", "skip": "bilinear", "residual_scale": 0.0}
+OWN = chain.effective(presets.steps(), {})
+
+
+def networks(asked):
+    """Call `preflight.networks` with these parameters changed, in the notebooks that have them."""
+    cells = {stem: cell | {name: value for name, value in asked.items() if name in cell} for stem, cell in OWN.items()}
+    return preflight.networks(cells, OWN, backend="tensorflow")
 
 
 def test_vgg19_without_a_network_says_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    asked = SAMPLE | {"feature_network": "vgg19", "perceptual_weight": 1.0}
+    asked = {"feature_network": "vgg19", "perceptual_weight": 1.0, "feature_layers": "block5_conv4"}
     file = tmp_path / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
     with pytest.raises(ValueError, match=f"must be in {file}: .* get https://.* elsewhere and put it there") as error:
-        preflight.networks(asked, OWN)
+        networks(asked)
     assert "\n" not in str(error.value)
-    assert preflight.networks(asked | {"perceptual_weight": 0.0}, OWN) == {}
+    assert networks(asked | {"perceptual_weight": 0.0}) == {}
 
 
 def test_the_networks_of_the_notebooks_need_no_look(monkeypatch):
     monkeypatch.setattr("subprocess.run", None)
-    assert preflight.networks(SAMPLE, OWN) == {}
+    assert networks({}) == {}
 
 
 def test_a_network_that_was_built_is_not_built_again_until_its_file_changes(tmp_path, monkeypatch):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"}))
-    asked = SAMPLE | {"generator": str(file)}
-    preflight.networks(asked, OWN)
+    asked = {"generator": str(file)}
+    networks(asked)
     monkeypatch.setattr(sys, "executable", "nothing can be started by this name")
-    assert preflight.networks(asked, OWN) == {"generator": str(file)}
+    assert networks(asked) == {"generator": str(file)}
     os.utime(file, ns=(1, 1))
     with pytest.raises(FileNotFoundError, match="nothing can be started"):
-        preflight.networks(asked, OWN)
+        networks(asked)
 
 
 def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
@@ -46,7 +52,7 @@ def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
     (tmp_path / "mine.json").write_text(
         json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"})
     )
-    assert preflight.networks(SAMPLE | {"generator": "mine.json"}, OWN) == {"generator": str(tmp_path / "mine.json")}
+    assert networks({"generator": "mine.json"}) == {"generator": str(tmp_path / "mine.json")}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +64,7 @@ def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
             "^a generator must enlarge by the scale of the run, 4. Received: double, which enlarges by 2$",
         ),
         ({"discriminator": "bad.yaml", "discriminator_width": 8}, r"^body\[1\]: no block or layer named 'lrule'"),
+        ({"pixel_loss": "l3"}, "^a pixel loss must be one of l1, mse, .* Received: 'l3'$"),
     ],
 )
 def test_what_cannot_be_built_is_said(tmp_path, monkeypatch, asked, message):
@@ -65,4 +72,34 @@ def test_what_cannot_be_built_is_said(tmp_path, monkeypatch, asked, message):
     (tmp_path / "bad.yaml").write_text('width: 4\nbody: ["k3n{width}s2", "lrule"]\n')
     (tmp_path / "double.yaml").write_text('{name: double, scale: 2, body: "k3n12s1 shuffle2"}')
     with pytest.raises(ValueError, match=message):
-        preflight.networks(SAMPLE | asked, OWN)
+        networks(asked)
+
+
+WORDS = [
+    (stem, name)
+    for stem, cell in OWN.items()
+    for name, value in cell.items()
+    if isinstance(value, str) and name not in preflight.ELSEWHERE
+]
+
+
+@pytest.mark.parametrize(("stem", "name"), [word for word in WORDS if word[0] in ("02_pretrain", "03_gan")])
+def test_no_word_of_a_training_is_first_read_by_its_notebook(stem, name):
+    with pytest.raises(ValueError, match=r"Received: .*nonsense"):
+        objectives.require(OWN[stem] | {"lpips_weight": 1.0, name: "nonsense"})
+
+
+@pytest.mark.parametrize(("stem", "name"), [word for word in WORDS if word[0] == "04_evaluate"])
+def test_nor_one_of_what_is_measured(stem, name):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"Received: .*nonsense"):
+        preflight.measurements({stem: OWN[stem] | {name: "nonsense"}}, OWN)
+
+
+def test_lists_may_have_spaces_and_folders_are_found_from_where_their_user_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    asked = {"test_sets": "sample, ./mine", "more_metrics": "ssim_y, lpips_vgg", "blends": "0.2, 0.8"}
+    settled = preflight.measurements({"04_evaluate": OWN["04_evaluate"] | asked}, OWN)
+    assert settled == {"test_sets": f"sample,{tmp_path / 'mine'}"}
+    with pytest.raises(ValueError, match=r"^blends must be shares from 0 to 1, such as 0.2,0.8. Received: '1.2'$"):
+        preflight.measurements({"04_evaluate": OWN["04_evaluate"] | {"blends": "0.2,1.2"}}, OWN)
