@@ -116,6 +116,7 @@ def run(
     srnb run --preset sample -p gan_steps 400 -p pixel_loss mse
     srnb run -p dataset_folder ~/photographs --run mine
     srnb run --resume mine
+    srnb run 04 --resume mine -p test_sets Set5,Set14
     srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
     srnb run --preset srgan --cluster slurm -o partition=gpu -o gres=gpu:1 -o time=24:00:00 --workers 4
     """
@@ -124,10 +125,12 @@ def run(
 
     _require_cluster(cluster, extra, dry_run)
     if resume:
-        if names or name or grid or seeds:
-            raise ValueError("--resume must stand without notebooks, --run, --grid and --seeds: the run knows its own")
+        if name or grid or seeds:
+            raise ValueError("--resume must stand without --run, --grid and --seeds: the run knows its own")
+        if names and dry_run:
+            raise ValueError("--dry-run must stand without notebooks for --resume, which would be added to the run")
         begun = chain.find(resume, results=results)
-        _require_same(begun, preset, overrides, backend)
+        _require_same(begun, names, preset, overrides, backend, take_over)
     elif take_over:
         raise ValueError("--take-over must come with --resume")
     else:
@@ -300,16 +303,24 @@ def _seed(paths, values):
     return next((cell["seed"] for cell in chain.effective(paths, values).values() if "seed" in cell), 0)
 
 
-def _require_same(run, preset, overrides, backend):
-    """Raise ValueError unless the options beside --resume agree with those with which the run was begun."""
-    from srnb.runner import chain, presets
+def _require_same(run, names, preset, overrides, backend, take_over):
+    """Raise ValueError unless the options beside --resume agree with those with which the run was begun.
 
-    record, paths = run.read(), list(chain.notebooks(run))
-    values = presets.resolve(paths, preset=preset, overrides=overrides, folder=paths[0].parent)
+    Notebooks `names` are added to it.
+    """
+    from srnb.runner import chain, lock, presets
+
+    record, own = run.read(), list(chain.notebooks(run))
+    added = presets.steps(names, folder=own[0].parent) if names else []
+    paths = [*own, *added]
+    values = presets.resolve(paths, preset=preset, overrides=overrides, folder=own[0].parent)
     values = record["values"] | chain.settle(values, paths, results=run.folder.parent, backend=record["backend"])
-    chain.require_same(run, chain.effective(paths, values))
+    chain.require_same(run, chain.effective(own, values))
     if backend and backend != record["backend"]:
         raise ValueError(f"a run must go on with its backend, {record['backend']}. Received: {backend}")
+    if added:
+        with lock.held(run, take_over=take_over):
+            chain.extend(run, added, values=values)
 
 
 @main.command()

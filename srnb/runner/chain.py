@@ -157,6 +157,27 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, ba
     return run
 
 
+def extend(run, notebooks, *, values):
+    """Add later notebooks to a finished run, to be executed by `execute`: what trained elsewhere is measured here.
+
+    values: those of the whole run, already checked. Raises ValueError unless the run is done, and for a notebook that
+    comes before one of its own.
+    """
+    record, stems = run.read(), [path.stem for path in notebooks]
+    if not run.is_done or record["grid"] or min(stems) <= max(record["notebooks"]):
+        raise ValueError(
+            "a run can be given more notebooks when it is done, without a grid, and only such as come after its own, "
+            f"{', '.join(record['notebooks'])}. Received: {', '.join(stems)} for {run.name}, {record['status']}"
+        )
+    (run.folder / "DONE").unlink()
+    run.update(
+        status="pending",
+        values=values,
+        parameters=record["parameters"] | effective(notebooks, values),
+        notebooks=record["notebooks"] | {stem: {"status": "pending"} for stem in stems},
+    )
+
+
 def require_same(run, parameters):
     """Raise ValueError with all differences unless a run was begun with these `effective` parameters."""
     begun, asked = (

@@ -42,7 +42,11 @@ REFUSED = {
     "type": (["run", "-p", "steps", "many"], "steps must be a whole number. Received: 'many'"),
     "not to run": (["run", "01", "-p", "crop_size", "64"], "crop_size is a parameter of notebooks that are not to run"),
     "resume": (["run", "--resume", "nothing"], "a run must be one of none yet, or a folder. Received: nothing"),
-    "resume and more": (["run", "02", "--resume", "nothing"], "--resume must stand without notebooks"),
+    "resume and more": (["run", "--run", "x", "--resume", "nothing"], "--resume must stand without --run, --grid"),
+    "resume dry": (
+        ["run", "04", "--resume", "nothing", "--cluster", "slurm", "--dry-run"],
+        "--dry-run must stand without notebooks for --resume",
+    ),
     "data": (["run", "-p", "dataset_folder", "/no/photographs"], "Received: '/no/photographs'"),
     "set": (["run", "-p", "dataset", "Set55"], "Set55"),
     "augment": (["run", "-p", "augment", "flip,turn"], "Received: 'flip,turn'"),
@@ -143,6 +147,15 @@ def test_a_run_that_is_done_stays(begun):
     result = srnb("run", "--resume", begun.folder)
     assert result.exit_code == 0 and "mine is done already" in result.output
     assert str(begun.folder / "report" / "index.html") in result.output
+
+
+@pytest.mark.parametrize("names", [["02"], ["03"]])
+def test_only_a_run_that_is_done_is_given_more_and_only_what_comes_later(begun, names):
+    if names == ["02"]:
+        chain.finish(begun)
+    result = srnb("run", *names, "--resume", begun.folder)
+    assert result.exit_code == 1 and "only such as come after its own, 01_data, 02_pretrain. Received:" in result.output
+    assert list(begun.read()["notebooks"]) == ["01_data", "02_pretrain"] and begun.is_done == (names == ["02"])
 
 
 def test_runs_and_report(begun):

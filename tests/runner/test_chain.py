@@ -157,6 +157,23 @@ def test_resume_goes_on_from_the_notebook_that_failed(folder):
     assert [path.parent.name for path in run.folder.glob("attempts/*/02_train.ipynb")] == ["1"]
 
 
+def test_a_finished_run_can_be_given_later_notebooks(folder):
+    write(folder, "01_data", "pathlib.Path(run_folder, 'made').touch(exist_ok=False)")
+    run = begin(folder)
+    complete(run)
+    write(
+        folder,
+        "04_evaluate",
+        "print(sets, pathlib.Path(run_folder, 'made').is_file())",
+        parameters=RUN_FOLDER + "\nsets = ''",
+    )
+    chain.extend(run, [folder / "04_evaluate.ipynb"], values={"sets": "Set5"})
+    assert not run.is_done
+    complete(run)
+    assert run.is_done and text(run.folder / "04_evaluate.ipynb").split() == ["Set5", "True"]
+    assert run.read()["parameters"] == {"01_data": {}, "04_evaluate": {"sets": "Set5"}}
+
+
 def test_a_run_goes_on_as_it_was_begun(folder):
     write(folder, "01_data", parameters="steps = 1\nrate = 0.5")
     run = begin(folder, values={"steps": 3})
