@@ -24,8 +24,8 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
     default=".",
     show_default=True,
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where results go.",
+    type=click.Path(path_type=Path),
+    help="Where results go; FILE.png, if it is a single one.",
 )
 @click.option(
     "--tile", type=click.IntRange(16), help="Side of a tile in PHOTO's pixels.  [default: what free memory allows]"
@@ -60,6 +60,7 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
+    srnb upscale photo.jpg --out large.png                                 to a file of this name
     srnb upscale holiday/*.jpg --model sample --out large                  with that of a run
     srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invented texture
     """
@@ -67,9 +68,11 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     from srnb import models
     from srnb.evaluation import inference
 
+    is_file = _is_file(out, photos)
     network, failures = _network(model, results) if blend is None else _blend(model, results, blend), []
     options = {"tile": tile, "ensemble": ensemble, "precision": precision}
-    for source, target in _targets(photos, out, models.scale(network), failures):
+    targets = [(photos[0], out)] if is_file else _targets(photos, out, models.scale(network), failures)
+    for source, target in targets:
         try:
             with click.progressbar(length=1000, label=source.name) as bar:
 
@@ -300,6 +303,18 @@ def _label(model):
     if path.suffix in PUBLISHED or not path.is_file():
         return path.name
     return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}"
+
+
+def _is_file(out, photos):
+    """Return whether `out` is the file of a single photo, not a folder. Raises ValueError if it cannot be that."""
+    from srnb.data import images
+
+    if out.is_dir() or not (out.is_file() or out.suffix.lower() in images.SUFFIXES):
+        return False
+    own = out.exists() and photos[0].exists() and photos[0].samefile(out)
+    if len(photos) > 1 or photos[0].is_dir() or own or out.suffix.lower() != ".png":
+        raise ValueError(f"--out must be a folder, or a new .png file for a single photo. Received: {out}")
+    return True
 
 
 def _targets(photos, out, scale, failures):

@@ -87,3 +87,26 @@ def test_a_published_file_that_is_none_is_refused_on_one_line(photographs, tmp_p
     result = start("upscale", photographs, "--model", file, "--out", tmp_path / "out")
     assert message in result.communicate(timeout=300)[1]
     assert result.returncode == 1 and not (tmp_path / "out").exists()
+
+
+def test_one_photo_goes_to_a_file_of_any_name_but_its_own(results, tmp_path):
+    images.write(tmp_path / "photo.png", np.full((20, 24, 3), 0.5, "float32"))
+    before = (tmp_path / "photo.png").read_bytes()
+    model = ["--model", "small", "--results", results]
+    refused = {
+        "its own": ["photo.png", "--out", "photo.png"],
+        "no PNG": ["photo.png", "--out", "large.jpg"],
+        "two": ["photo.png", "photo.png", "--out", "large.png"],
+        "a folder": [".", "--out", "large.png"],
+    }
+    for case, arguments in refused.items():
+        process = start("upscale", *arguments, *model, cwd=tmp_path)
+        assert "--out must be a folder, or a new .png file" in process.communicate(timeout=300)[1], case
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    assert (tmp_path / "photo.png").read_bytes() == before
+    process = start("upscale", "photo.png", *model, "--out", "deep/large.png", cwd=tmp_path)
+    assert process.communicate(timeout=300)[1] == "" and images.read(tmp_path / "deep" / "large.png").shape == (
+        40,
+        48,
+        3,
+    )
