@@ -36,7 +36,7 @@ workers_option = click.option(
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Grid runs at a time, each with its share of the cores and, if there are any, a GPU of its own.",
+    help="Runs at a time, each with its share of the cores and, if there are any, a GPU of its own.",
 )
 cluster_option = click.option(
     "--cluster",
@@ -109,8 +109,9 @@ def run(
 
     A grid (notebooks/presets/grids/NAME.yaml) holds variations of the run, each with some parameters changed. They run
     before the notebook that compares them, each in a folder of its own: results/NAME-VARIATION. A variation starts at
-    the first notebook that it affects and takes everything before that from the main run. With --seeds 3, the run and
-    each variation are made three times, on the same photographs and with the same three seeds.
+    the first notebook that it affects and takes everything before that from the main run; with --workers 2 or more it
+    goes on beside that. With --seeds 3, the run and each variation are made three times, on the same photographs and
+    with the same three seeds.
 
     \b
     srnb run --preset sample -p gan_steps 400 -p pixel_loss mse

@@ -30,18 +30,46 @@ def complete(run, *, workers=1, timeout=None, echo=print, take_over=False, alone
 def _complete(run, workers, timeout, echo, alone):
     record = run.read()
     comparing = [path.stem for path, cell in chain.notebooks(run).items() if "runs" in cell]
-    chain.execute(run, [stem for stem in record["notebooks"] if stem not in comparing], timeout=timeout, echo=echo)
-    if alone:
-        run.update(status="pending", error=None)
-        return None
-    compared = []
-    if record["grid"]:
-        with chain.recorded(run, "grid"):
-            begun = begin_variations(run)
-            execute(begun, workers=workers, timeout=timeout, echo=echo)
-        compared = [run.name, *(each.name for each in begun)]
+    own = [stem for stem in record["notebooks"] if stem not in comparing]
+    begun = begin_variations(run) if record["grid"] and not alone else []
+    if workers == 1 or all(each.is_done for each in begun):
+        chain.execute(run, own, timeout=timeout, echo=echo)
+        if alone:
+            run.update(status="pending", error=None)
+            return None
+        if begun:
+            with chain.recorded(run, "grid"):
+                execute(begun, timeout=timeout, echo=echo)
+    else:
+        _side_by_side(run, own, begun, workers, timeout, echo)
+    compared = [each.name for each in (run, *begun)] if begun else []
     chain.execute(run, comparing, compared=compared, timeout=timeout, echo=echo)
     return chain.finish(run)
+
+
+def _side_by_side(run, own, begun, workers, timeout, echo):
+    """Complete the notebooks `own` of a run, and beside them its variations, each once it can start.
+
+    Until its own notebooks are complete, the run takes the place of one worker.
+    """
+    variations = {each: _origin(each, own) for each in _waiting(begun, echo)}
+    with _crew([run, *variations], workers - 1, beside=workers, timeout=timeout, echo=echo) as crew:
+        for number, stem in enumerate(own):
+            for each, origin in variations.items():
+                if origin <= number:
+                    crew.start(each)
+            options = _share(workers, workers - 1) if crew.busy() else {}
+            chain.execute(run, [stem], timeout=timeout, echo=crew.echo, label=f"{run.name} ", **options)
+        crew.grow(workers)
+        with chain.recorded(run, "grid"):
+            for each in variations:
+                crew.start(each)
+            _require_success(crew.errors(), len(begun))
+
+
+def _origin(variation, own):
+    """Return how many of the notebooks `own` of its run a variation takes from it."""
+    return own.index(next(iter(variation.read()["notebooks"])))
 
 
 def begin_variations(run):
@@ -102,24 +130,40 @@ def execute(begun, *, workers=1, timeout=None, echo=print):
     workers: number of runs in parallel, each on a Dask worker with its share of the cores, and a GPU if there are any.
     A failing run, whatever the reason, does not stop the others.
     """
-    waiting = [run for run in begun if not run.is_done]
-    for run in begun:
-        if run.is_done:
-            echo(f"{run.name} · done earlier")
+    waiting = _waiting(begun, echo)
     if workers == 1:
         errors = {run.name: _attempt(str(run.folder), timeout=timeout, echo=echo) for run in waiting}
     else:
-        errors = _on_dask(waiting, workers, timeout, echo)
+        with _crew(waiting, min(workers, max(1, len(waiting))), beside=workers, timeout=timeout, echo=echo) as crew:
+            for run in waiting:
+                crew.start(run)
+            errors = crew.errors()
+    _require_success(errors, len(begun))
+
+
+def _waiting(begun, echo):
+    """Return the begun runs that are not done, and say which are."""
+    for run in begun:
+        if run.is_done:
+            echo(f"{run.name} · done earlier")
+    return [run for run in begun if not run.is_done]
+
+
+def _require_success(errors, count):
+    """Raise kernel.Failure if there is an error in `errors`, run name -> error or None, of a grid of `count` runs."""
     failed = [f"{name}: {error}" for name, error in errors.items() if error]
     if failed:
-        message = f"{len(failed)} of {len(begun)} runs failed: " + "; ".join(failed)
+        message = f"{len(failed)} of {count} runs failed: " + "; ".join(failed)
         raise kernel.Failure({"notebook": "grid", "cell": None, "kind": "GridFailed", "message": message})
 
 
 def _attempt(folder, *, beside=1, timeout=None, echo=print):
     """Complete one of `beside` variations that run in parallel; return None, or the error. Raises KeyboardInterrupt."""
-    run = runs.Run(folder)
-    share = {"threads": max(1, runs.cores() // beside), "gpu": _gpu()} if beside > 1 else {}
+    run, share = runs.Run(folder), {}
+    if beside > 1:
+        from dask.distributed import get_worker
+
+        share = _share(beside, int(get_worker().name))
     try:
         with lock.held(run):
             return _kept(run, share, timeout, echo)
@@ -162,16 +206,17 @@ def _lost(run, error):
     return f"{type(error).__name__}: {error}"
 
 
-def _on_dask(waiting, workers, timeout, echo):
-    """Return {run name: error, or None}. A run whose worker is killed is resumed on another one."""
-    from dask.distributed import Client, LocalCluster, as_completed
+@contextlib.contextmanager
+def _crew(shown, workers, *, beside, timeout, echo):
+    """Yield a `Crew` of Dask workers on this machine. On a terminal, each of the runs `shown` has a line."""
+    from dask.distributed import Client, LocalCluster
 
-    errors = {}
+    crew = None
     try:
         with contextlib.ExitStack() as stack:
             cluster = stack.enter_context(
                 LocalCluster(
-                    n_workers=min(workers, max(1, len(waiting))),
+                    n_workers=workers,
                     threads_per_worker=1,
                     memory_limit=0,  # the default kills a worker at 95 %
                     host="127.0.0.1",
@@ -180,33 +225,63 @@ def _on_dask(waiting, workers, timeout, echo):
                     silence_logs=logging.CRITICAL,
                 )
             )
-            echo(f"{len(waiting)} runs on {len(cluster.workers)} workers · dashboard: {cluster.dashboard_link}")
+            echo(f"{len(shown)} runs on {beside} workers · dashboard: {cluster.dashboard_link}")
             client = stack.enter_context(Client(cluster))
-            options = {"beside": workers, "timeout": timeout, "pure": False}
+            options = {"beside": beside, "timeout": timeout, "pure": False}
             if sys.stdout.isatty():  # lines of several runs would mix; a file keeps them all
-                stack.enter_context(screen.shown(waiting))
-                options["echo"] = _silent
-            by_name = {run.name: run for run in waiting}
-            futures = [client.submit(_attempt, str(run.folder), key=name, **options) for name, run in by_name.items()]
-            for future in as_completed(futures):
-                error = future.exception()
-                errors[future.key] = _lost(by_name[future.key], error) if error else future.result()
+                stack.enter_context(screen.shown(shown))
+                echo = options["echo"] = _silent
+            crew = Crew(cluster, client, options, echo)
+            yield crew
     except BaseException:
-        for run in waiting:  # the workers are gone: what they ran was interrupted
-            with contextlib.suppress(ValueError), lock.held(run):
-                chain.reopen(run)
+        for run in crew.runs.values() if crew else ():  # the workers are gone: what they ran was interrupted
+            if run.read()["status"] == "running":
+                with contextlib.suppress(ValueError), lock.held(run):
+                    chain.reopen(run)
         raise
-    return errors
+
+
+class Crew:
+    """Workers that complete runs, each one at a time. A run whose worker is killed is resumed on another one.
+
+    runs: name -> run, of those that were started. echo: where lines of other runs should go.
+    """
+
+    def __init__(self, cluster, client, options, echo):
+        self._cluster, self._client, self._options, self._futures = cluster, client, options, {}
+        self.runs, self.echo = {}, echo
+
+    def start(self, run):
+        """Give a run to the next free worker, unless that was done."""
+        if run.name not in self.runs:
+            self.runs[run.name] = run
+            self._futures[run.name] = self._client.submit(_attempt, str(run.folder), key=run.name, **self._options)
+
+    def busy(self):
+        """Return whether a started run has not ended."""
+        return not all(future.done() for future in self._futures.values())
+
+    def grow(self, workers):
+        """Have this many workers."""
+        self._cluster.scale(workers)
+
+    def errors(self):
+        """Return {run name: error, or None}, once all that were started have ended."""
+        from dask.distributed import as_completed
+
+        errors = {}
+        for future in as_completed(self._futures.values()):
+            error = future.exception()
+            errors[future.key] = _lost(self.runs[future.key], error) if error else future.result()
+        return errors
 
 
 def _silent(line):
     """Drop a line."""
 
 
-def _gpu():
-    """Return the GPU of this Dask worker, chosen by the worker's number; None if there is no GPU."""
-    from dask.distributed import get_worker
-
+def _share(beside, number):
+    """Return the options of `chain.execute` for run `number` of `beside` that go on at a time: its cores, its GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(number) for number in range(len(runs.machine()["gpus"]))]
-    return gpus[int(get_worker().name) % len(gpus)] if gpus else None
+    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(len(runs.machine()["gpus"]))]
+    return {"threads": max(1, runs.cores() // beside), "gpu": gpus[number % len(gpus)] if gpus else None}

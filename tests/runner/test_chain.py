@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -260,6 +259,10 @@ def story(folder):
         "pathlib.Path(run_folder, 'result').write_text(data + weight)",
         "print('ready', flush=True)",
         "if weight == 'slow': time.sleep(60)",
+        "deadline = time.monotonic() + 60\n"
+        "while weight == 'patient' and not os.path.exists(f'{run_folder}-early/DONE'):\n"
+        "    time.sleep(0.1)\n"
+        "    assert time.monotonic() < deadline",
         "assert weight != 'broken' or resume",
         parameters=RUN_FOLDER + "\nstart_from = ''\nweight = 'full'\nresume = False",
     )
@@ -267,15 +270,16 @@ def story(folder):
     return folder
 
 
-def begin_story(story, **variations):
+def begin_story(story, values=None, **variations):
     paths = presets.notebooks(folder=story)
     target = chain.new_folder(story.parent / "results", "main")
-    return chain.begin(target, paths, values={"steps": 3}, backend="jax", preset="sample", variations=variations)
+    values = values or {"steps": 3}
+    return chain.begin(target, paths, values=values, backend="jax", preset="sample", variations=variations)
 
 
 def test_a_grid_on_two_workers_and_its_resume(story):
     run = begin_story(story, other_data={"steps": 7, "weight": "none"}, bad={"weight": "broken"})
-    with pytest.raises(kernel.Failure, match="1 of 2 runs failed: main-bad: 02_train, cell 8: AssertionError"):
+    with pytest.raises(kernel.Failure, match="1 of 2 runs failed: main-bad: 02_train, cell 9: AssertionError"):
         complete(run, workers=2)
     other, bad = (runs.Run(run.folder.parent / f"main-{name}") for name in ("other_data", "bad"))
     assert other.is_done and (other.folder / "result").read_text() == "7none"
@@ -317,6 +321,17 @@ def test_a_grid_leaves_the_record_of_a_variant_that_another_process_runs(story):
         assert taken.read() == before and free.is_done
 
 
+def test_variations_go_on_beside_their_run_as_soon_as_they_can(story):
+    """Notebook 2 of the run waits for `early`, which needs nothing of the run, and `late` waits for the run's data."""
+    run = begin_story(
+        story, values={"steps": 3, "weight": "patient"}, early={"steps": 7, "weight": "a"}, late={"weight": "b"}
+    )
+    complete(run, workers=2)
+    early, late = (runs.Run(run.folder.parent / f"main-{name}") for name in ("early", "late"))
+    assert (early.folder / "result").read_text() == "7a" and (late.folder / "result").read_text() == "3b"
+    assert run.is_done and text(run.folder / "03_compare.ipynb") == "main,main-early,main-late\n"
+
+
 @pytest.mark.slow
 def test_ctrl_c_on_two_workers(story):
     (story / "presets" / "grids" / "sample.yaml").write_text("one: {weight: slow}\ntwo: {weight: slow}\n")
@@ -335,6 +350,4 @@ def test_ctrl_c_on_two_workers(story):
 
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    for number, gpu in enumerate(["4", "6", "4"]):
-        monkeypatch.setattr("dask.distributed.get_worker", lambda number=number: SimpleNamespace(name=number))
-        assert grid._gpu() == gpu
+    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
