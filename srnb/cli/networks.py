@@ -138,11 +138,12 @@ def evaluate(
     from srnb import evaluation, files, models, progress
     from srnb.data import datasets, degrade, duplicates
     from srnb.evaluation import costs, inference
+    from srnb.runner import presets
 
     if degradation:
         degrade.find(degradation)  # raises if there is none
-    sets = [name.strip() for name in sets.split(",") if name.strip()]
-    metrics = metrics.split(",") if metrics else evaluation.DEFAULT_METRICS
+    sets = presets.listed(sets)
+    metrics = presets.listed(metrics) if metrics else evaluation.DEFAULT_METRICS
     pairs = {
         name: [(path, None) for path in datasets.photographs(name, "test")]
         if name == "sample"

@@ -131,7 +131,7 @@ def run(
         if names and dry_run:
             raise ValueError("--dry-run must stand without notebooks for --resume, which would be added to the run")
         begun = chain.find(resume, results=results)
-        _require_same(begun, names, preset, overrides, backend, take_over)
+        _take_up(begun, names, preset, overrides, backend, take_over)
     elif take_over:
         raise ValueError("--take-over must come with --resume")
     else:
@@ -304,10 +304,10 @@ def _seed(paths, values):
     return next((cell["seed"] for cell in chain.effective(paths, values).values() if "seed" in cell), 0)
 
 
-def _require_same(run, names, preset, overrides, backend, take_over):
-    """Raise ValueError unless the options beside --resume agree with those with which the run was begun.
+def _take_up(run, names, preset, overrides, backend, take_over):
+    """Add notebooks `names` to a run that is taken up again by --resume.
 
-    Notebooks `names` are added to it.
+    Raises ValueError unless the options beside --resume agree with those with which it was begun.
     """
     from srnb.runner import chain, lock, presets
 
@@ -365,7 +365,7 @@ def publish(name, base, metrics, out, results):
     that notebook 4 has not measured are measured now, on their held-out photographs.
     """
     from srnb.evaluation import archive
-    from srnb.runner import chain
+    from srnb.runner import chain, presets
     from srnb.runs import find
 
     run = chain.find(base, results=results)
@@ -373,7 +373,7 @@ def publish(name, base, metrics, out, results):
     others = [each for each in beside if each.name.startswith(f"{name}-")]
     if not others:
         raise ValueError(f"GRID must have runs {name}-… whose --base was {run.name}. Received: none in {results}")
-    asked = [metric.strip() for metric in metrics.split(",")]
+    asked = presets.listed(metrics)
     for each in (run, *archive.seeds(run), *others):
         if each.is_done and not (each.folder / "metrics.csv").is_file():
             click.echo(f"measuring {each.name}")
@@ -410,7 +410,7 @@ def blind(name, models, seed, details, answers, results):
 
     from srnb.evaluation import blind as test
     from srnb.reports import blind as pages
-    from srnb.runner import chain
+    from srnb.runner import chain, presets
 
     run = chain.find(name, results=results)
     if answers:
@@ -422,7 +422,7 @@ def blind(name, models, seed, details, answers, results):
             ) from None
         test.store(run, given)
     else:
-        asked = [model.strip() for model in models.split(",")] if models else ()
+        asked = presets.listed(models or "")
         click.echo(pages.page(run, test.prepare(run, models=asked, seed=seed, details=details)))
     click.echo(test.finding(run))
 

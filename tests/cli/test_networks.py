@@ -105,8 +105,5 @@ def test_one_photo_goes_to_a_file_of_any_name_but_its_own(results, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
     assert (tmp_path / "photo.png").read_bytes() == before
     process = start("upscale", "photo.png", *model, "--out", "deep/large.png", cwd=tmp_path)
-    assert process.communicate(timeout=300)[1] == "" and images.read(tmp_path / "deep" / "large.png").shape == (
-        40,
-        48,
-        3,
-    )
+    assert process.communicate(timeout=300)[1] == ""
+    assert images.read(tmp_path / "deep" / "large.png").shape == (40, 48, 3)
