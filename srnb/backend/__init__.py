@@ -70,9 +70,9 @@ __all__ = [
 def precision(name, recorded=None):
     """Return the precision that `name` stands for here: "auto" is bfloat16 where that is faster, else float32.
 
-    It is faster on a GPU or TPU, and with TensorFlow on a CPU with AMX; on a CPU, JAX's XLA converts every bfloat16
-    convolution to float32. `recorded` is the precision that a training began with, on whatever machine: "auto" then
-    means that one. Other names are returned as they are.
+    It is faster on a GPU or TPU, and with TensorFlow on some CPUs (`processor.multiplies_bfloat16`); on a CPU, JAX's
+    XLA converts every bfloat16 convolution to float32. `recorded` is the precision that a training began with, on
+    whatever machine: "auto" then means that one. Other names are returned as they are.
     """
     if name != "auto":
         return name

@@ -63,7 +63,7 @@ def convolution(x, kernel, strides, *, single):
 
 
 def _leaves_single_pictures_to_gemm():
-    return not accelerator() and "avx512f" not in processor.flags()
+    return not accelerator() and "avx512f" not in processor.features()[1]
 
 
 @tf.custom_gradient

@@ -40,7 +40,7 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
     type=click.Choice(["auto", "float32", "bfloat16"]),
     default="auto",
     show_default=True,
-    help="What the network computes in; auto: bfloat16 on a GPU and on a CPU with AMX, else float32.",
+    help="What the network computes in; auto: bfloat16 on a GPU and on a CPU that is faster so, else float32.",
 )
 @click.option(
     "--blend",

@@ -6,10 +6,16 @@ import pytest
 from srnb import backend
 from srnb.backend import processor
 
-FLAGS = {
-    "Xeon Gold 6130 (Skylake)": ("avx2 avx512f avx512bw", "float32"),
-    "EPYC 9654 (Zen 4)": ("avx2 avx512f avx512_bf16", "float32"),
-    "Xeon Platinum 8480 (Sapphire Rapids)": ("avx512f amx_bf16 amx_tile amx_int8", "bfloat16"),
+CPUS = {
+    "Xeon Gold 6130 (Skylake)": ("GenuineIntel", "avx2 avx512f avx512bw", "float32"),
+    "Xeon Platinum 8380H (Cooper Lake)": ("GenuineIntel", "avx2 avx512f avx512_bf16", "float32"),
+    "Xeon Platinum 8480 (Sapphire Rapids)": (
+        "GenuineIntel",
+        "avx512f avx512_bf16 amx_bf16 amx_tile amx_int8",
+        "bfloat16",
+    ),
+    "EPYC 7763 (Zen 3)": ("AuthenticAMD", "avx2", "float32"),
+    "EPYC 9654 (Zen 4)": ("AuthenticAMD", "avx2 avx512f avx512_bf16", "bfloat16"),
 }
 
 
@@ -20,9 +26,10 @@ def cpu(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
 
 
-@pytest.mark.parametrize(("flags", "precision"), FLAGS.values(), ids=FLAGS)
-def test_auto_is_what_the_processor_multiplies(cpu, monkeypatch, tmp_path, flags, precision):
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: fpu sse2 {flags}\nbugs :\n" * 2)
+@pytest.mark.parametrize(("vendor", "flags", "precision"), CPUS.values(), ids=CPUS)
+def test_auto_is_what_the_processor_multiplies(cpu, monkeypatch, tmp_path, vendor, flags, precision):
+    core = f"processor : 0\nvendor_id\t: {vendor}\nflags\t\t: fpu sse2 {flags}\nbugs :\n\n"
+    (tmp_path / "cpuinfo").write_text(core * 2)
     can = processor.multiplies_bfloat16(tmp_path / "cpuinfo")
     monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: can)
     assert backend.precision("auto") == precision
