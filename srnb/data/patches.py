@@ -1,5 +1,6 @@
 """Shards -> shuffled, cropped, augmented (lr, hr) batches: bounded memory, a pure function of (seed, step)."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from srnb.data import degrade, images, shards
+from srnb.data import degrade, images, shards, workers
 
 GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
@@ -100,7 +101,6 @@ class Patches:
         self.degradation, self.resident = degradation, resident
         self.augment = augmentations(",".join(augment), prepared=bool(self.lr_copies), resident=resident)
         self.sampling = require_sampling(sampling)
-        self._order = functools.lru_cache(4)(self._shuffled)
         if self.lr_copies:
             self._check_prepared(record["lr"])
 
@@ -115,7 +115,8 @@ class Patches:
             chosen = generator.choice(len(self.entries), n, p=self._shares)
         else:
             epochs, positions = np.divmod(step * n + np.arange(n), len(self.entries))
-            chosen = np.array([self._order(epoch)[position] for epoch, position in zip(epochs, positions, strict=True)])
+            orders = {epoch: _order(self.seed, epoch, len(self.entries)) for epoch in set(epochs)}
+            chosen = np.array([orders[epoch][position] for epoch, position in zip(epochs, positions, strict=True)])
         unit = self.scale if self.lr_copies else 1
         shapes = np.array([self.entries[photograph]["shape"][:2] for photograph in chosen])
         sides = np.full(n, size)
@@ -127,6 +128,10 @@ class Patches:
 
     def batch(self, step):
         """Return batch number `step`: lr (N, h, w, 3) and hr (N, H, W, 3), float32 in [0, 1]."""
+        return tuple(map(images.from_uint8, self.levels(step)))
+
+    def levels(self, step):
+        """Return batch number `step` in 8-bit levels, uint8."""
         n, size, scale = self.batch_size, self.patch_size, self.scale
         plan, generator = self.plan(step)
         margin = 0 if self.lr_copies else 2 * scale
@@ -144,7 +149,7 @@ class Patches:
         if self.lr_copies:
             if "channels" in self.augment:
                 hr, lr = _channels(generator, hr, lr)
-            return images.from_uint8(lr), images.from_uint8(hr)
+            return lr, hr
         for name in self.augment:
             if name in PHOTOMETRIC:
                 (hr,) = PHOTOMETRIC[name](generator, hr)
@@ -152,28 +157,31 @@ class Patches:
         hr = hr[:, margin:-margin, margin:-margin]
         if "cutblur" in self.augment:
             lr = _cutblur(generator, lr, hr, scale)
-        return images.from_uint8(lr), images.from_uint8(hr)
+        return lr, hr
 
     def stream(self, start_step=0, *, workers=2):
         """Yield batch(start_step), batch(start_step + 1), ..., made in advance by `workers` threads.
 
-        With resident photographs the batches are tensors of the backend.
+        Each has a process of its own if LR is made on the fly by a random degradation. With resident photographs the
+        batches are tensors of the backend.
         """
         if self.resident:
             return (self._cut(self.plan(step)[0]) for step in itertools.count(start_step))
         return self._made_ahead(start_step, workers)
 
-    def _made_ahead(self, start_step, workers):
-        pool = ThreadPoolExecutor(workers)
-        ahead = 2 * workers
-        tasks = deque(pool.submit(self.batch, step) for step in range(start_step, start_step + ahead))
-        try:
+    def _made_ahead(self, start_step, count):
+        with contextlib.ExitStack() as stack:
+            make = self.batch
+            if not self.lr_copies and degrade.find(self.degradation)["random"]:
+                make = stack.enter_context(contextlib.closing(workers.Processes(self, count))).batch
+            pool = ThreadPoolExecutor(count)
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            ahead = 2 * count
+            tasks = deque(pool.submit(make, step) for step in range(start_step, start_step + ahead))
             for step in itertools.count(start_step + ahead):
                 batch = tasks.popleft().result()
-                tasks.append(pool.submit(self.batch, step))
+                tasks.append(pool.submit(make, step))
                 yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def parameters(self):
@@ -203,9 +211,6 @@ class Patches:
         pixels = np.array([math.prod(entry["shape"][:2]) for entry in self.entries])
         return pixels / pixels.sum()
 
-    def _shuffled(self, epoch):
-        return np.random.default_rng([self.seed, epoch, 2**32]).permutation(len(self.entries))
-
     def _crop(self, entry, top, left, size, margin):
         """Return (size + 2 margin)² pixels around a patch from disk; only their rows are read, and not kept."""
         path = os.path.join(self.folder, entry["file"])
@@ -225,6 +230,12 @@ class Patches:
                 i = np.arange(start - margin, start + size + margin).clip(0, max(extent, size) - 1) % (2 * extent)
                 index.append(np.minimum(i, 2 * extent - 1 - i))
         return picture[index[0]][:, index[1]]
+
+
+@functools.lru_cache(4)
+def _order(seed, epoch, count):
+    """Return the positions of `count` photographs in the order in which an epoch takes them."""
+    return np.random.default_rng([seed, epoch, 2**32]).permutation(count)
 
 
 def _turned(patch, turns, flip):
