@@ -1,4 +1,4 @@
-"""Patch pairs a second from shards: LR on the fly and prepared, by number of threads; and the memory it takes.
+"""Patch pairs a second from shards: LR on the fly and prepared, by number of workers; and the memory it takes.
 
 Pairs per CPU second tell the same on a machine that has other work to do.
 
@@ -21,7 +21,7 @@ def main():
         start = time.perf_counter()
         indices = {copies: shards.prepare(photographs, folder, scale=4, copies=copies) for copies in (1, 0)}
         print(f"{len(photographs)} photographs prepared in {time.perf_counter() - start:.1f} s")
-        print(f"{'HR patch':>9} {'LR':>22} {'threads':>8} {'pairs/s':>8} {'per CPU second':>15} {'MiB':>6}")
+        print(f"{'HR patch':>9} {'LR':>22} {'workers':>8} {'pairs/s':>8} {'per CPU second':>15} {'MiB':>6}")
         cases = (
             (96, "bicubic", False),
             (96, "bicubic", True),
@@ -40,15 +40,23 @@ def main():
             )
             stream = source.stream(workers=workers)
             next(stream)
-            start, used, count = time.perf_counter(), time.process_time(), 0
+            start, (used, _), count = time.perf_counter(), consumed(), 0
             while time.perf_counter() - start < 2:
                 next(stream)
                 count += 16
-            rate, worth = count / (time.perf_counter() - start), count / (time.process_time() - used)
+            now, memory = consumed()
+            rate, worth = count / (time.perf_counter() - start), count / (now - used)
             stream.close()
             label = f"{degradation}, {'prepared' if prepared else 'on the fly'}"
-            memory = psutil.Process().memory_info().rss / 2**20
             print(f"{size:>9} {label:>22} {workers:>8} {rate:>8.0f} {worth:>15.0f} {memory:>6.0f}")
+
+
+def consumed():
+    """Return the CPU seconds and the MiB of this process and of those that make batches for it."""
+    processes = [psutil.Process(), *psutil.Process().children()]
+    times = [process.cpu_times() for process in processes]
+    seconds = sum(each.user + each.system for each in times)
+    return seconds, sum(process.memory_info().rss for process in processes) / 2**20
 
 
 if __name__ == "__main__":

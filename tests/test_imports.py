@@ -26,7 +26,18 @@ FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name 
 # the same within packages where the order is not obvious: each module imports those to its right only
 WITHIN = {
     "data": [
-        *("patches", "resident", "shards", "duplicates", "datasets", "degrade", "realesrgan", "filters", "images"),
+        *(
+            "patches",
+            "workers",
+            "resident",
+            "shards",
+            "duplicates",
+            "datasets",
+            "degrade",
+            "realesrgan",
+            "filters",
+            "images",
+        ),
         *("decoding", "tiff", "png", "resize", "downloads", "catalogue"),
     ],
     "training": [

@@ -173,16 +173,18 @@ def _poisson(values, levels, generator):
     From EXACT on by the quantile of Cornish and Fisher (1938) to its second order: mean, variance and skewness are
     those of Poisson, and no quantile is off by more than one.
     """
-    mean = np.arange(256, dtype=np.float32) * np.float32(levels / 255)
+    mean = values * np.float32(levels / 255)
     counts = generator.standard_normal(values.shape, np.float32)
     skewed = counts * counts
     skewed *= np.float32(1 / 6)
-    counts *= np.sqrt(mean)[values]
+    counts *= np.sqrt(mean)
     counts += skewed
-    counts += (mean + np.float32(0.5 - 1 / 6))[values]
+    counts += mean
+    counts += np.float32(0.5 - 1 / 6)
     np.floor(counts, out=counts)
-    few = values < EXACT * 255 / levels
-    counts[few] = generator.poisson(mean[values[few]])
+    few = np.flatnonzero(mean < EXACT)
+    if len(few):
+        counts.flat[few] = generator.poisson(mean.flat[few])
     return counts
 
 
