@@ -21,14 +21,15 @@ def section(entries, *, lead, heading="", largest=None):
     """Return the HTML in which readers try networks; `entries` are those of `choices`, the first one is selected.
 
     An entry with two ends gets a slider between them. Raises ValueError, with the reason, if a network cannot run in a
-    page, or if the first takes more than `largest` bytes; others for which there is no room are left out.
+    page, or if the first takes more than `largest` bytes; others for which there is no room are left out, and named.
     """
-    packed, described = {}, []  # packed: weights -> id; networks that share an end share its bytes
+    packed, described, left_out = {}, [], []  # packed: weights -> id; networks that share an end share its bytes
     for entry in entries:
         description, weights = _encoded(entry)
         size = sum(map(len, {*packed, *weights}))
         if largest and size > largest:
             if described:
+                left_out.append(entry["title"])
                 continue
             raise ValueError(f"the weights would take {size / 1e6:.1f} MB of the page, {largest / 1e6:.1f} MB at most")
         ids = [packed.setdefault(end, f"try-weights-{len(packed)}") for end in weights]
@@ -39,6 +40,7 @@ def section(entries, *, lead, heading="", largest=None):
     return _template("section.html.j2").render(
         heading=heading,
         lead=lead,
+        left_out=left_out,
         networks=json.dumps(described, separators=(",", ":")).replace("<", "\\u003c"),
         assets=sources | kernels | {id: text for text, id in packed.items()},
         style=(FOLDER / "style.css").read_text("utf-8"),
@@ -60,10 +62,10 @@ def trial(run, *, shipped=False):
         return _template("absent.html.j2").render(heading=heading, reason=error)
 
 
-def write(folder, entries, *, title, lead, notes=(), largest=None):
+def write(folder, entries, *, title, lead, largest=None):
     """Write folder/index.html, a standalone page, and return its path. `largest` as in `section`."""
     content = section(entries, lead=lead, largest=largest)
-    page = _template("page.html.j2").render(title=title, section=content, notes=notes)
+    page = _template("page.html.j2").render(title=title, section=content)
     path = Path(folder) / "index.html"
     files.write_text(path, page)
     return path

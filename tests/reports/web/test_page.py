@@ -199,6 +199,9 @@ def test_what_ships_is_there_as_far_as_it_fits(run, monkeypatch):
     assert 300_000 < len(text) - own < 1_300_000
     titles = re.findall(r'"title":"([^"]+)"', text)
     assert titles[0] == "mine \\u003cb>" and 1 < len(titles) < 1 + len(shipped.names())
+    named = re.search("Not in this page, which would grow too large: (.*?)[.]</p>", text)[1].split(", ")
+    assert sorted([*titles[1:], *named]) == sorted(shipped.names())
+    assert "Not in this page" not in page.trial(run)
 
 
 def test_demo_is_a_page_of_its_own(run, tmp_path):
