@@ -28,7 +28,7 @@ WITHIN = {
     "data": [
         *(
             "patches",
-            "workers",
+            "processes",
             "resident",
             "shards",
             "duplicates",

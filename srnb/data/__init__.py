@@ -14,6 +14,6 @@ downloads   archives from the network: whole or not at all, checked, unpacked
 duplicates  photographs of the same scene, found by perceptual hash
 shards      photographs decoded once, on disk: a pool, and an index for every set
 resident    batches cut in the accelerator's memory
-workers     batches made by processes of their own
+processes   those that make batches where threads would wait for one another
 patches     shards to batches of (lr, hr), a function of (seed, step)
 """

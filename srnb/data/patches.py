@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from srnb.data import degrade, images, shards, workers
+from srnb.data import degrade, images, processes, shards
 
 GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
@@ -173,7 +173,7 @@ class Patches:
         with contextlib.ExitStack() as stack:
             make = self.batch
             if not self.lr_copies and degrade.find(self.degradation)["random"]:
-                make = stack.enter_context(contextlib.closing(workers.Processes(self, count))).batch
+                make = stack.enter_context(contextlib.closing(processes.Pool(self, count))).batch
             pool = ThreadPoolExecutor(count)
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             ahead = 2 * count

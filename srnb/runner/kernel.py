@@ -168,6 +168,7 @@ class Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man, kernel_name, *, kernel, watch, cell_timeout, config, **_):
         quiet = logging.getLogger("srnb.kernel")  # what nbclient logs comes back as an exception, too
         quiet.setLevel(logging.CRITICAL + 1)
+        logging.getLogger("asyncio").addFilter(_is_news)
         client = Client(
             nb_man,
             kernel_name=kernel_name,
@@ -181,6 +182,11 @@ class Engine(NBClientEngine):
         )
         watch.see(nb_man.nb, client)
         return client.execute(**kernel)
+
+
+def _is_news(record):
+    """Return False for what asyncio logs of the cell that Ctrl-C left: its run has been recorded as interrupted."""
+    return "exception was never retrieved" not in record.getMessage()
 
 
 papermill_engines.register("srnb", Engine)

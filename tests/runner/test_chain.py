@@ -243,7 +243,8 @@ def test_ctrl_c(folder):
     record = run.read()
     assert record["status"] == record["notebooks"]["01_data"]["status"] == "interrupted"
     assert (record["error"]["kind"], record["error"]["cell_id"]) == ("Interrupted", "cell-4")
-    assert "Traceback" not in said and f"srnb run --resume {run.folder}" in said
+    assert "Traceback" not in said, said
+    assert f"srnb run --resume {run.folder}" in said
     assert text(run.folder / "01_data.ipynb") == "ready\n"
 
 

@@ -15,10 +15,10 @@ import sys
 
 from srnb.data import images
 
-COMMAND = "from srnb.data import workers; workers.serve()"
+COMMAND = "from srnb.data import processes; processes.serve()"
 
 
-class Processes:
+class Pool:
     """`count` processes that make batches of `source`; `batch` may be called by as many threads at a time."""
 
     def __init__(self, source, count):

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from srnb.data import patches, shards, workers
+from srnb.data import patches, processes, shards
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def make(index, **options):
 
 
 def children():
-    return [each for each in psutil.Process().children() if workers.COMMAND in each.cmdline()]
+    return [each for each in psutil.Process().children() if processes.COMMAND in each.cmdline()]
 
 
 @pytest.mark.parametrize("degradation", ["realesrgan", "blur1 bicubic noise5 jpeg60"])
