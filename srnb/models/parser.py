@@ -236,9 +236,29 @@ class _Builder:
 
 
 def _as_float32(output, name):
-    """Cast the outputs of a network, also a list of them, to float32, whatever precision it computes in."""
+    """Let the outputs of a network, also a list of them, be float32, whatever precision it computes in.
+
+    A picture in bfloat16 has steps of one level where it is bright, and what is made of levels / 255 always falls into
+    the upper half of a step: a network that learns from such pictures becomes too dark, by half a level.
+    """
     if isinstance(output, list):
         return [_as_float32(tensor, f"{name}_{number}") for number, tensor in enumerate(output, 1)]
     if keras.backend.standardize_dtype(output.dtype) == "float32":
         return output
+    _compute_in_float32(output)
     return keras.layers.Activation("linear", dtype="float32", name=name)(output)
+
+
+def _compute_in_float32(output, part=False):
+    """Let the layers from the last one with weights on compute in float32.
+
+    part: `output` is a part of a sum; where it comes from a layer with weights it is a correction, and may be rounded.
+    """
+    layer, node, _ = output._keras_history
+    if isinstance(layer, keras.layers.InputLayer) or (part and layer.weights):
+        return
+    layer.dtype_policy = "float32"
+    if not layer.weights:
+        sources = layer._inbound_nodes[node].input_tensors
+        for tensor in sources:
+            _compute_in_float32(tensor, part or len(sources) > 1)
