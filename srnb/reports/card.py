@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import uniform_filter
 
-from srnb import evaluation, files, models, progress, shipped
+from srnb import evaluation, files, models, progress, runs, shipped
 from srnb.data import datasets, degrade, images, resize
 from srnb.evaluation import inference, metrics, scenes
 
 # name of a generator in weights/ and metrics.csv -> its stage in the log, the notebook that trains it
 STAGES = {"pretrained": ("pretrain", "02_pretrain"), "gan": ("gan", "03_gan")}
-FOLDERS = ("dataset_folder", "test_dataset")  # parameters of whose paths the name alone is recorded
+# parameters of whose paths the name alone is recorded
+FOLDERS = ("dataset_folder", "test_dataset", "start_from", "warm_start")
 LINES = 200  # of the log that are kept
 RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started")
 SETS, REFERENCE = ("Set5", "Set14", "BSD100"), "SRResNet"
@@ -49,15 +50,16 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
     table = table[table["model"].isin(["bicubic", measured]) & ~table["metric"].isin(metrics.COSTS)]
     if measured not in set(table["model"]):
         raise ValueError(f"the run must have measured its generator {measured!r}. Received: {run.folder}")
-    record, log, (logged, notebook) = run.read(), run.read_log(), STAGES[stage]
+    record, log = run.read(), run.read_log()
     table = table.replace(
         {"dataset": {f"{record['data']['test_name']}, held out": "held out"}, "model": {measured: name}}
     )
-    log = log[log["stage"] == logged]
+    log = log[log["stage"] == STAGES[stage][0]]
     model = inference.load(run.weights / f"{stage}.weights.h5")
     if blend != 1:
         model = models.interpolate(inference.load(run.weights / "pretrained.weights.h5"), model, blend)
     means = evaluation.summary(table)
+    training, *earlier = _trainings(run, stage, name)
     card = {
         "name": name,
         "summary": summary,
@@ -66,10 +68,8 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
         "start": start,
         "blend": blend,
         "degradation": record["data"]["degradation"],
-        "training": {key: record.get(key) for key in RECORD}
-        | {"values": {key: Path(value).name if key in FOLDERS else value for key, value in record["values"].items()}}
-        | {"steps": int(log["step"].max()), "seconds": record["notebooks"][notebook]["seconds"]},
-        "earlier": _earlier(record, name),
+        "training": training,
+        "earlier": earlier,
         "metrics": {
             dataset: means.loc[dataset, name].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
         },
@@ -124,16 +124,28 @@ def _rows(scale, degradation, rows):
     return "\n".join(lines)
 
 
-def _earlier(record, name):
-    """Return the records of the trainings that a run's training went on from in the shipped `name`, newest first."""
-    if (
-        name not in (record["values"].get("warm_start"), record["values"].get("start_from"))
-        or name not in shipped.names()
-    ):
-        return []
-    before = shipped.card(name)
-    again = before["training"]["started"] == record["started"]  # the same run, shipped once more
-    return [before["training"]] * (not again) + before.get("earlier", [])
+def _trainings(run, stage, name):
+    """Return the record of the training that made a generator and of those that it went on from, newest first.
+
+    Those are the run's own pretraining, trainings of other runs, and that of the shipped `name`, which it replaces.
+    """
+    record, log, (logged, notebook) = run.read(), run.read_log(), STAGES[stage]
+    values = {key: Path(value).name if key in FOLDERS else value for key, value in record["values"].items()}
+    steps = int(log[log["stage"] == logged]["step"].max())
+    training = {key: record.get(key) for key in RECORD}
+    training |= {"values": values, "steps": steps, "seconds": record["notebooks"][notebook]["seconds"]}
+    if stage == "gan" and STAGES["pretrained"][1] in record["notebooks"]:
+        return [training, *_trainings(run, "pretrained", name)]
+    start = record["values"].get("start_from" if stage == "gan" else "warm_start") or ""
+    if start == name and name in shipped.names():
+        before = shipped.card(name)
+        again = before["training"]["started"] == record["started"]  # the same run, shipped once more
+        return [training, *[before["training"]] * (not again), *before.get("earlier", [])]
+    other = runs.Run(Path(start))
+    if start in shipped.names() or not start or not (other.folder / "run.json").is_file():
+        return [training]
+    has_gan = stage == "pretrained" and (other.weights / "gan.weights.h5").is_file()
+    return [training, *_trainings(other, "gan" if has_gan else "pretrained", name)]
 
 
 def _page(card, means):

@@ -1,6 +1,7 @@
 """A card is made from a run, and the network that it names is the run's to the bit."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -62,16 +63,29 @@ def test_a_card_holds_the_network_its_record_and_its_numbers(run, tmp_path, monk
     assert "# tiny" in page and "1:15" in page and "* 1: CC0" in page and f"{measured:.4g}" in page
 
 
-@pytest.mark.parametrize("parameter", ["warm_start", "start_from"])
-def test_a_training_that_goes_on_from_what_ships_keeps_its_record(run, parameter, tmp_path, monkeypatch):
+def commits(written):
+    return [each["git"]["commit"][:2] for each in (written["training"], *written["earlier"])]
+
+
+def test_a_training_that_goes_on_from_what_ships_keeps_its_record(run, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
     card.write(run, "tiny", stage="pretrained", summary="For a test.")
-    run.update(values={parameter: "tiny", "steps": 2000}, git={"commit": "9876543210"}, started="later")
+    run.update(values={"warm_start": "tiny", "steps": 2000}, git={"commit": "9876543210"}, started="later")
     for _ in range(2):
         written = card.write(run, "tiny", stage="pretrained", summary="For a test.")
-    assert [each["git"]["commit"][:2] for each in (written["training"], *written["earlier"])] == ["98", "01"]
+    assert commits(written) == ["98", "01"]
     page = (tmp_path / "weights" / "tiny" / "README.md").read_text()
     assert page.count("Before that, 1,000 steps in 1:15 on a CPU") == 1
+
+
+def test_trainings_of_other_runs_are_told_too(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
+    runs.Run(tmp_path / "results" / "first").update(**run.read() | {"git": {"commit": "first"}})
+    shutil.copy(run.folder / "log.jsonl", tmp_path / "results" / "first")
+    run.update(values={"warm_start": str(tmp_path / "results" / "first")})
+    written = card.write(run, "tiny", stage="pretrained", summary="For a test.")
+    assert commits(written) == ["01", "fi"] and written["training"]["values"] == {"warm_start": "first"}
+    assert written["training"]["steps"] == written["earlier"][0]["steps"] == 1000
 
 
 def test_a_photograph_without_a_licence_does_not_ship(run, tmp_path, monkeypatch):
@@ -110,4 +124,5 @@ def test_a_blend_ships_if_it_was_measured(run, tmp_path, monkeypatch):
     for expected, received in zip(blend.weights, shipping.weights, strict=True):
         np.testing.assert_array_equal(received, expected)
     assert written["blend"] == 0.8 and list(written["metrics"]) == ["one"]
+    assert [each["steps"] for each in (written["training"], *written["earlier"])] == [20, 1000]
     assert "80% of its weights and 20% of those it started from" in (tmp_path / "weights/blend/README.md").read_text()
