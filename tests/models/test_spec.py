@@ -254,13 +254,34 @@ def test_multiply_adds_are_those_of_the_paper():
     assert head["multiply_adds_per_picture"] == 6 * 6 * 512 * 1024 + 1024 and head["receptive_field"] is None
 
 
-def test_mixed_precision_gives_float32_pictures():
+@pytest.fixture
+def bfloat16():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        assert keras.backend.standardize_dtype(models.build(SMALL, blocks=1).output.dtype) == "float32"
-    finally:
-        keras.config.set_dtype_policy(policy)
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize("spec", ["srresnet", "compact", SMALL, "srgan_discriminator"])
+def test_what_a_network_in_bfloat16_gives_is_not_rounded_to_it(bfloat16, spec):
+    network = models.build(spec, **({} if spec == "srgan_discriminator" else {"blocks": 1}))
+    side = 96 if spec == "srgan_discriminator" else 12
+    given = network(np.random.default_rng(0).random((2, side, side, 3), np.float32))
+    assert network.layers[1].compute_dtype == "bfloat16"
+    assert keras.backend.standardize_dtype(given.dtype) == "float32"
+    rounded = keras.ops.cast(keras.ops.cast(given, "bfloat16"), "float32")
+    assert np.mean(keras.ops.convert_to_numpy(given != rounded)) > 0.9
+
+
+def test_in_bfloat16_a_skip_is_that_of_float32(bfloat16):
+    network = models.build("compact", blocks=1)
+    kernel = network.get_layer("conv_3").kernel
+    kernel.assign(np.zeros(kernel.shape))
+    lr = np.random.default_rng(0).integers(256, size=(1, 12, 12, 3)).astype(np.float32) / 255
+    skip = network.get_layer("bilinear")(lr)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(network(lr)), keras.ops.convert_to_numpy(skip))
+    levels = keras.ops.convert_to_numpy(skip) * 255
+    assert abs(levels.mean() - lr.mean() * 255) < 0.1
 
 
 def test_zoo_specs_are_plain_data():
