@@ -182,9 +182,8 @@ def _poisson(values, levels, generator):
     counts += mean
     counts += np.float32(0.5 - 1 / 6)
     np.floor(counts, out=counts)
-    few = np.flatnonzero(mean < EXACT)
-    if len(few):
-        counts.flat[few] = generator.poisson(mean.flat[few])
+    few = mean < EXACT
+    counts[few] = generator.poisson(mean[few])
     return counts
 
 

@@ -134,16 +134,17 @@ def _trainings(run, stage, name):
     steps = int(log[log["stage"] == logged]["step"].max())
     training = {key: record.get(key) for key in RECORD}
     training |= {"values": values, "steps": steps, "seconds": record["notebooks"][notebook]["seconds"]}
-    if stage == "gan" and STAGES["pretrained"][1] in record["notebooks"]:
+    start = record["values"].get("start_from") or ""
+    if stage == "gan" and not start and STAGES["pretrained"][1] in record["notebooks"]:
         return [training, *_trainings(run, "pretrained", name)]
-    start = record["values"].get("start_from" if stage == "gan" else "warm_start") or ""
+    start = start or record["values"].get("warm_start") or ""
     if start == name and name in shipped.names():
         before = shipped.card(name)
         again = before["training"]["started"] == record["started"]  # the same run, shipped once more
         return [training, *[before["training"]] * (not again), *before.get("earlier", [])]
-    other = runs.Run(Path(start))
-    if start in shipped.names() or not start or not (other.folder / "run.json").is_file():
+    if not start or start in shipped.names() or not (Path(start) / "run.json").is_file():
         return [training]
+    other = runs.Run(Path(start))
     has_gan = stage == "pretrained" and (other.weights / "gan.weights.h5").is_file()
     return [training, *_trainings(other, "gan" if has_gan else "pretrained", name)]
 

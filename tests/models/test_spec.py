@@ -268,6 +268,7 @@ def test_what_a_network_in_bfloat16_gives_is_not_rounded_to_it(bfloat16, spec):
     side = 96 if spec == "srgan_discriminator" else 12
     given = network(np.random.default_rng(0).random((2, side, side, 3), np.float32))
     assert network.layers[1].compute_dtype == "bfloat16"
+    assert keras.backend.standardize_dtype(network.output.dtype) == "float32"
     assert keras.backend.standardize_dtype(given.dtype) == "float32"
     rounded = keras.ops.cast(keras.ops.cast(given, "bfloat16"), "float32")
     assert np.mean(keras.ops.convert_to_numpy(given != rounded)) > 0.9

@@ -67,10 +67,11 @@ def commits(written):
     return [each["git"]["commit"][:2] for each in (written["training"], *written["earlier"])]
 
 
-def test_a_training_that_goes_on_from_what_ships_keeps_its_record(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("parameter", ["warm_start", "start_from"])
+def test_a_training_that_goes_on_from_what_ships_keeps_its_record(run, parameter, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
     card.write(run, "tiny", stage="pretrained", summary="For a test.")
-    run.update(values={"warm_start": "tiny", "steps": 2000}, git={"commit": "9876543210"}, started="later")
+    run.update(values={parameter: "tiny", "steps": 2000}, git={"commit": "9876543210"}, started="later")
     for _ in range(2):
         written = card.write(run, "tiny", stage="pretrained", summary="For a test.")
     assert commits(written) == ["98", "01"]
