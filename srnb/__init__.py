@@ -12,6 +12,7 @@ evaluation   whole photographs up, metrics, fair tables
 reports      figures, views to play with, the shareable page
 runner       notebooks run headless: presets, one kernel, a chain, a grid
 runs         a run's folder
+provenance   what a run was made with: versions, commit, machine
 shipped      the networks that ship
 progress     what a long cell shows
 files        where a checkout and the cache keep their files, and how one is written whole
@@ -19,7 +20,7 @@ greetings    what TensorFlow says as it is imported
 cli          the `srnb` command
 
 Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
-bottom runs, progress, shipped, files and greetings.
+bottom runs, provenance, progress, shipped, files and greetings.
 """
 
 import logging

@@ -6,22 +6,12 @@ half a file. The log grows by a line per record. DONE comes last: a run without 
 
 import io
 import json
-import os
-import platform
-import subprocess
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
-import psutil
 
 from srnb import files
-
-PACKAGES = (
-    *("srnb", "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy", "scipy", "pillow", "pandas"),
-    *("papermill", "nbclient", "ipykernel"),
-)
 
 FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, or missing
     **dict.fromkeys(("status", "started", "finished", "preset", "backend", "device", "notebook_folder", "base"), str),
@@ -226,46 +216,6 @@ def now():
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def versions():
-    """Return {name: version} of Python and of the packages on which a run's numbers depend."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_state():
-    """Return {commit, dirty: whether tracked files differ from it}; both None outside of a git checkout."""
-    try:
-        commit = _output("git", "-C", files.ROOT, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_output("git", "-C", files.ROOT, "status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
-
-
-def cores():
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def machine():
-    """Return a dict of system, processor, usable cores, memory in GiB, and NVIDIA GPUs of this machine."""
-    try:
-        gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-    except (OSError, subprocess.CalledProcessError):
-        gpus = []
-    return {
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cores": cores(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": gpus,
-    }
-
-
 def find(results):
     """Return the runs under a results folder, oldest first, without those whose record is damaged, see `damaged`."""
     return _survey(results)[0]
@@ -285,18 +235,6 @@ def _survey(results):
         except (ValueError, OSError) as error:
             reasons[run.name] = str(error)
     return [run for *_, run in sorted(readable, key=lambda entry: entry[:2])], reasons
-
-
-def _output(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _plain(value):

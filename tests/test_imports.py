@@ -19,7 +19,7 @@ FLOORS = [
     {"models"},
     {"data"},
     {"backend"},
-    {"runs", "progress", "shipped"},
+    {"runs", "provenance", "progress", "shipped"},
     {"files", "greetings"},
 ]
 FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}

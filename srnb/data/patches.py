@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from srnb import provenance
 from srnb.data import degrade, images, processes, shards
 
 GEOMETRIC = ("flip", "rotate")
@@ -21,6 +22,7 @@ PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
 PREPARED = (*GEOMETRIC, "channels")  # what can be done to HR and LR alike
 AUGMENTATIONS = (*PREPARED, "zoom", "colour", "mixup", "cutblur")
 SAMPLINGS = ("photographs", "pixels")
+WORKERS = 8  # at most: beyond, what makes batches would keep the cores from what trains on them
 
 
 def augmentations(text, *, prepared=False, resident=False):
@@ -159,20 +161,21 @@ class Patches:
             lr = _cutblur(generator, lr, hr, scale)
         return lr, hr
 
-    def stream(self, start_step=0, *, workers=2):
+    def stream(self, start_step=0, *, workers=None):
         """Yield batch(start_step), batch(start_step + 1), ..., made in advance by `workers` threads.
 
-        Each has a process of its own if LR is made on the fly by a random degradation. With resident photographs the
-        batches are tensors of the backend.
+        By default as many as there are cores, from two to `WORKERS`. Each has a process of its own where LR is made on
+        the fly, by a random degradation or by more than two: threads would wait for one another's Python. With resident
+        photographs the batches are tensors of the backend.
         """
         if self.resident:
             return (self._cut(self.plan(step)[0]) for step in itertools.count(start_step))
-        return self._made_ahead(start_step, workers)
+        return self._made_ahead(start_step, workers or min(max(2, provenance.cores()), WORKERS))
 
     def _made_ahead(self, start_step, count):
         with contextlib.ExitStack() as stack:
             make = self.batch
-            if not self.lr_copies and degrade.find(self.degradation)["random"]:
+            if not self.lr_copies and (count > 2 or degrade.find(self.degradation)["random"]):
                 make = stack.enter_context(contextlib.closing(processes.Pool(self, count))).batch
             pool = ThreadPoolExecutor(count)
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srnb import files, runs
+from srnb import files, provenance
 from srnb.data import degrade, images
 
 VERSION = 2  # of what a shard holds; part of its name
@@ -45,7 +45,7 @@ def prepare(paths, folder=None, *, scale=None, degradation="bicubic", copies=0, 
         except (ValueError, FileNotFoundError) as error:
             return refused, (str(Path(path).absolute()), str(error))
 
-    with ThreadPoolExecutor(runs.cores()) as threads:  # each has a whole picture in memory
+    with ThreadPoolExecutor(provenance.cores()) as threads:  # each has a whole picture in memory
         for done, (kind, result) in enumerate(threads.map(shard, paths), 1):
             kind.append(result)
             if progress:

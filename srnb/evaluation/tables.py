@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from srnb import files, progress, runs
+from srnb import files, progress, provenance, runs
 from srnb.evaluation.metrics import COSTS, METRICS, measure
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import upscale_pairs
@@ -30,7 +30,7 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
     if unknown := [name for name in metrics if name not in known]:
         raise ValueError(f"metric must be one of {', '.join(known)}. Received: {unknown[0]!r}")
     rows, waiting = [], deque()
-    with ThreadPoolExecutor(runs.cores()) as pool:
+    with ThreadPoolExecutor(provenance.cores()) as pool:
         for scene in scenes:
             waiting.append(_measured(pool, scene, metrics, scene.scale if border is None else border, grey))
             if len(waiting) > 1:  # the next scene is made while this one is measured, and no more are kept

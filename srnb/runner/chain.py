@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srnb import files, progress, runs, shipped
+from srnb import files, progress, provenance, runs, shipped
 from srnb.data import datasets
 from srnb.reports import report
 from srnb.reports.web import page
@@ -132,7 +132,7 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, ba
     recorded in another run, for a run without notebook 1.
     """
     run, parameters = runs.Run(folder), effective(notebooks, values)
-    machine = runs.machine()
+    machine = provenance.machine()
     run.update(
         run=run.name,
         status="pending",
@@ -146,8 +146,8 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, ba
         backend=backend,
         device=machine["processor"],
         machine=machine,
-        versions=runs.versions(),
-        git=runs.git_state(),
+        versions=provenance.versions(),
+        git=provenance.git_state(),
         started=runs.now(),
         notebook_folder=str(notebooks[0].parent),
         notebooks={path.stem: {"status": "pending"} for path in notebooks},

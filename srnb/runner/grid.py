@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from srnb import runs
+from srnb import provenance, runs
 from srnb.runner import chain, kernel, lock, presets, screen
 
 
@@ -283,5 +283,5 @@ def _silent(line):
 def _share(beside, number):
     """Return the options of `chain.execute` for run `number` of `beside` that go on at a time: its cores, its GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(len(runs.machine()["gpus"]))]
-    return {"threads": max(1, runs.cores() // beside), "gpu": gpus[number % len(gpus)] if gpus else None}
+    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(len(provenance.machine()["gpus"]))]
+    return {"threads": max(1, provenance.cores() // beside), "gpu": gpus[number % len(gpus)] if gpus else None}

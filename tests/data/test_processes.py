@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
+from srnb import provenance
 from srnb.data import patches, processes, shards
 
 
@@ -42,10 +43,25 @@ def test_random_degradations_are_made_in_processes_and_are_the_same_batches(inde
     assert not children()
 
 
-def test_bicubic_is_left_to_threads(index):
-    stream = make(index, degradation="bicubic").stream()
-    next(stream)
+@pytest.mark.parametrize(("cores", "expected"), [(1, 0), (2, 0), (5, 5)])
+def test_bicubic_is_left_to_threads_as_long_as_they_are_two(index, monkeypatch, cores, expected):
+    monkeypatch.setattr(provenance, "cores", lambda: cores)
+    source = make(index, degradation="bicubic", augment=("flip", "zoom"))
+    stream = source.stream()
+    for step in range(2 * cores):
+        for found, own in zip(next(stream), source.batch(step), strict=True):
+            np.testing.assert_array_equal(found, own)
+    assert len(children()) == expected
+    stream.close()
     assert not children()
+
+
+def test_there_are_no_more_than_a_limit(index, monkeypatch):
+    monkeypatch.setattr(provenance, "cores", lambda: 64)
+    monkeypatch.setattr(patches, "WORKERS", 3)
+    stream = make(index).stream()
+    next(stream)
+    assert len(children()) == 3
     stream.close()
 
 
@@ -74,7 +90,7 @@ def test_none_is_left_behind_however_the_parent_ends(index, ending):
     program = f"""
         from srnb.data import patches
         options = {{"patch_size": 32, "scale": 4, "batch_size": 4, "seed": 3, "degradation": "realesrgan"}}
-        for batch in patches.Patches({str(index)!r}, **options).stream():
+        for batch in patches.Patches({str(index)!r}, **options).stream(workers=2):
             print(flush=True)
     """
     # a script as users write them, without `if __name__ == "__main__"`
