@@ -7,7 +7,7 @@ import click
 
 from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence, stop_if_asked
 
-PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
+WHOLE = (".pth", ".pt", ".safetensors")  # endings of files that are a network by themselves
 
 
 @main.command()
@@ -17,7 +17,7 @@ PUBLISHED = (".pth", ".pt", ".ckpt")  # endings of PyTorch files
     default="compact-photo",
     show_default=True,
     metavar="NAME",
-    help="A network that ships or a run (`srnb models` lists both), a weight file, or a published .pth file.",
+    help="A network that ships or a run (`srnb models` lists both), or a weight file, published ones included.",
 )
 @click.option(
     "--out",
@@ -200,13 +200,17 @@ def evaluate(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["onnx", "saved_model", "litert"]),
+    type=click.Choice(["onnx", "saved_model", "litert", "safetensors"]),
     default="saved_model",
     show_default=True,
     help="onnx needs the extra `export`: uv pip install tf2onnx onnx.",
 )
 @click.option(
-    "--out", required=True, metavar="PATH", type=click.Path(path_type=Path), help="….onnx, ….tflite, a folder."
+    "--out",
+    required=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="….onnx, ….tflite, ….safetensors, or a folder.",
 )
 @results_option
 @plainly
@@ -215,11 +219,17 @@ def export(model, form, out, results):
 
     \b
     srnb export --model sample --format onnx --out sample.onnx
-    """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all three
-    from srnb.models import export as exports
+    srnb export --model sample --format safetensors --out sample.safetensors
 
-    exports.write(_network(model, results), out, format=form)
+    The latter is for `--model FILE` of this package: one file that carries its network and can be handed on.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all of them
+    from srnb.evaluation import inference
+    from srnb.models import export as exports
+    from srnb.runner import chain
+
+    network, spec = inference.described(chain.network(model, results=results))
+    exports.write(network, out, format=form, spec=spec)
     click.echo(out)
 
 
@@ -301,7 +311,7 @@ def _run(model, results):
 def _label(model):
     """Return the name of a model in a table: its own, or run and stage of a weight file."""
     path = Path(model)
-    if path.suffix in PUBLISHED or not path.is_file():
+    if path.suffix in WHOLE or not path.is_file():
         return path.name
     return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}"
 

@@ -24,16 +24,19 @@ MEMORY = 4 * 2**30  # bytes that maps may take where nothing is said, if that is
 def load(path):
     """Return a generator, given the name of one that ships, a run's folder (for its last stage), or a weight file.
 
-    A weight file is one in a run's folder, or a published one for PyTorch: .pth, .pt. Raises FileNotFoundError or
-    ValueError if there is no such network.
+    A weight file is one in a run's folder, a .safetensors that carries its spec, or a published one for PyTorch: .pth,
+    .pt, .safetensors. Raises FileNotFoundError or ValueError if there is no such network.
     """
+    return described(path)[0]
+
+
+def described(path):
+    """Return a generator and its spec, see `load`."""
     if str(path) in shipped.names():
-        model = models.build(shipped.card(str(path))["spec"])
-        models.load_weights(model, shipped.file(str(path)))
-        return model
+        return _built(shipped.card(str(path))["spec"], shipped.file(str(path)))
     path = Path(path)
     if path.suffix in (".pth", ".pt"):
-        return models.from_published(path)[0]
+        return models.from_published(path)
     if path.is_dir():
         found = [path / "weights" / f"{stage}.weights.h5" for stage in ("gan", "pretrained")]
         found = [file for file in found if file.is_file()]
@@ -42,12 +45,19 @@ def load(path):
         path = found[0]
     if not path.is_file():
         raise FileNotFoundError(f"a model must be a run folder or a weight file in it. Received: {path}")
-    record = runs.Run(path.parent.parent).read()
-    if "generator" not in record:
+    spec = models.spec_of(path) if path.suffix == ".safetensors" else None
+    spec = spec or runs.Run(path.parent.parent).read().get("generator")
+    if not spec and path.suffix == ".safetensors":
+        return models.from_published(path)
+    if not spec:
         raise ValueError(f"weights must lie in a run folder whose run.json names the generator. Received: {path}")
-    model = models.build(record["generator"])
+    return _built(spec, path)
+
+
+def _built(spec, path):
+    model = models.build(spec)
     models.load_weights(model, path)
-    return model
+    return model, spec
 
 
 def ends(path):

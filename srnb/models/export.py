@@ -1,25 +1,27 @@
-"""Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT."""
+"""Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT; and for other people: safetensors with its spec."""
 
 from pathlib import Path
 
 import keras
 
 from srnb import files
+from srnb.models import weights
 
 # format -> (Keras' name of it, how the path must end, backends that can write it)
 FORMATS = {
     "onnx": ("onnx", ".onnx", ("tensorflow",)),
     "saved_model": ("tf_saved_model", "", ("tensorflow", "jax")),
     "litert": ("litert", ".tflite", ("tensorflow",)),
+    "safetensors": (None, ".safetensors", ("tensorflow", "jax")),
 }
 
 
-def write(model, path, *, format="onnx"):
+def write(model, path, *, format="onnx", spec=None):
     """Write `model` to `path` for inference on float batches (N, H, W, channels), with N, H and W left open.
 
     "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter must be given the
-    size by `resize_tensor_input`. Raises ValueError for a path with another suffix or a backend that cannot write the
-    format.
+    size by `resize_tensor_input`. "safetensors" is for this package: the weights, and in the header `spec`, from which
+    it builds the network. Raises ValueError for a path with another suffix or a backend that cannot write the format.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")
@@ -34,6 +36,9 @@ def write(model, path, *, format="onnx"):
         )
     if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
         raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")
+    if format == "safetensors":
+        weights.save_weights(model, path, spec=spec)
+        return
     if format == "onnx":  # Keras refuses a network that has not been called since it was built
         model(keras.ops.zeros((1, 16, 16, model.input_shape[-1])))
     with files.whole(path) as temporary:

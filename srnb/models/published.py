@@ -144,7 +144,7 @@ def load_published(model, path):
 
 
 def from_published(path):
-    """Return the generator of a PyTorch file, with its weights, and its spec.
+    """Return the generator of a PyTorch file or its twin in safetensors, with its weights, and its spec.
 
     Naming scheme, blocks, width, growth, channels and scale are read from the file. EDSR's residual scaling is not in
     it and follows the authors: 0.1 for 256 maps, 1 for fewer. Raises ValueError for anything but the generators in
@@ -178,7 +178,7 @@ def from_published(path):
 
 def _state(path):
     """Return the weights of a file by name: the averaged ones if it has several, without redundant ones."""
-    tree = read_pytorch(path)
+    tree = weights.arrays(path) if Path(path).suffix == ".safetensors" else read_pytorch(path)
     for key in ("params_ema", "params", "state_dict"):
         if isinstance(tree, dict) and isinstance(tree.get(key), dict):
             tree = tree[key]

@@ -1,5 +1,6 @@
 """Weights in files and between networks: saved and loaded strictly, interpolated, transferred."""
 
+import json
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from srnb import files
 from srnb.models.layers import SpectralNormalization
 
+SPEC = "spec"  # key in the header of a .safetensors file
 ENTRY = 4096  # bytes that a variable takes in HDF5 beside its values, at most
 RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
 
@@ -39,14 +41,17 @@ def variables(model):
     return found
 
 
-def save_weights(model, path):
-    """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, whole or not at all."""
+def save_weights(model, path, *, spec=None):
+    """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, whole or not at all.
+
+    spec: of the network, which a .safetensors file then carries in its header, see `spec_of`: a file to hand on.
+    """
     path, kind = Path(path), _kind(Path(path))
     with files.whole(path) as temporary:
         if kind == ".safetensors":
             arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
             _require_room(model, temporary)
-            save_file(arrays, temporary)
+            save_file(arrays, temporary, {SPEC: json.dumps(spec)} if spec else None)
         else:
             _save_h5(model, temporary)
 
@@ -64,7 +69,7 @@ def load_weights(model, path):
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  not a dict
         known = variables(model)
         _check({name: tuple(variable.shape) for name, variable in known.items()}, shapes, f"{path} and {model.name}")
-        for name, array in load_file(path).items():
+        for name, array in arrays(path).items():
             known[name].assign(array)
         return
     with tempfile.TemporaryDirectory() as folder:  # Keras names the entries of its files by their order
@@ -75,6 +80,24 @@ def load_weights(model, path):
         _check(_h5_shapes(own), shapes, f"{path} and {model.name}")
     with _whole(path):
         model.load_weights(path)
+
+
+def arrays(path):
+    """Return {name: array} of a .safetensors file. Raises ValueError if it is damaged."""
+    with _whole(path):
+        return load_file(path)
+
+
+def spec_of(path):
+    """Return the spec that a .safetensors file carries, None if it carries none.
+
+    Raises ValueError if the file is damaged.
+    """
+    with _whole(path), safe_open(path, "np") as file:
+        spec = json.loads((file.metadata() or {}).get(SPEC, "null"))
+        if not isinstance(spec, dict | None):
+            raise ValueError(f"its spec must be an object. Received: {type(spec).__name__}")
+    return spec
 
 
 def interpolate(a, b, alpha, *, into=None):

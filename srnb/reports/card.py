@@ -77,7 +77,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
         "photographs": _photographs(record["data"]["train"], sources),
     }
     folder = shipped.FOLDER / name
-    models.save_weights(model, folder / "weights.safetensors")
+    models.save_weights(model, folder / "weights.safetensors", spec=card["spec"])
     files.write_text(folder / "metrics.csv", table.assign(run=name).to_csv(index=False))
     kept = log.iloc[:: max(1, -(-len(log) // LINES))].to_dict("records")
     lines = ({key: value for key, value in row.items() if value == value} for row in kept)  # NaN: not logged there

@@ -271,6 +271,38 @@ def test_a_file_is_told_by_its_ending(tmp_path):
         inference.load(tmp_path / "net.h5")
 
 
+def test_an_exported_file_is_a_network_wherever_it_lies(run, network, lr, tmp_path):
+    exported = tmp_path / "elsewhere" / "net.safetensors"
+    exported.parent.mkdir()
+    command = ["export", "--model", str(run), "--format", "safetensors", "--out", str(exported)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(
+        inference.upscale(inference.load(exported), lr, tile=0), inference.upscale(network, lr, tile=0)
+    )
+    photo("RGB").save(tmp_path / "photo.png")
+    command = ["upscale", str(tmp_path / "photo.png"), "--model", str(exported), "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "photo_x2.png").size == (80, 60)
+
+
+def test_a_file_without_a_network_is_refused(network, tmp_path):
+    bare, odd = tmp_path / "bare.safetensors", tmp_path / "odd.safetensors"
+    models.save_weights(network, bare)
+    with pytest.raises(ValueError, match=r"must hold the weights of a generator: .* weights, first batch"):
+        inference.load(bare)
+    models.save_weights(network, odd, spec="srresnet")
+    with pytest.raises(ValueError, match=r"its spec must be an object\. Received: str"):
+        inference.load(odd)
+    models.save_weights(network, odd, spec=models.resolve("srresnet", blocks=2, width=4, scale=2))
+    with pytest.raises(ValueError, match="must have the same weights"):
+        inference.load(odd)
+    odd.write_bytes(odd.read_bytes()[:999])
+    with pytest.raises(ValueError, match="a weight file must be whole"):
+        inference.load(odd)
+
+
 def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -61,7 +61,7 @@ def test_onnx_takes_any_size(network, tmp_path):
 
 
 def test_what_cannot_be_exported(network, tmp_path):
-    with pytest.raises(ValueError, match=r"format must be one of onnx, saved_model, litert. Received: 'pdf'"):
+    with pytest.raises(ValueError, match=r"format must be one of onnx, .* Received: 'pdf'"):
         export.write(network, tmp_path / "net.pdf", format="pdf")
     with pytest.raises(ValueError, match=r"an export as onnx must end in .onnx"):
         export.write(network, tmp_path / "net", format="onnx")

@@ -8,6 +8,7 @@ from collections import OrderedDict
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from srnb import models
 from srnb.models import published
@@ -199,6 +200,11 @@ def test_a_generator_is_built_from_what_its_file_says(torch, tmp_path, naming):
             }
     torch.save({"params": state} if "BasicSR" in naming else state, tmp_path / "net.pth")
     model, spec = models.from_published(tmp_path / "net.pth")
+    save_file({key: tensor.numpy() for key, tensor in state.items()}, tmp_path / "net.safetensors")
+    twin, spec_of_twin = models.from_published(tmp_path / "net.safetensors")
+    assert spec_of_twin == spec
+    for array, own in zip(twin.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, own)
     name = published.GENERATORS[naming][0]
     assert spec["name"] == name and (spec["blocks"], spec["width"], spec["scale"]) == (2, 4, 4)
     assert spec.get("growth", 2) == 2
