@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from srnb import shipped
+from srnb import models, shipped
 from srnb.evaluation import inference
 
 LARGEST = 4 * 10**6  # bytes of a weight file
@@ -17,6 +17,7 @@ def test_a_network_that_ships_gives_the_numbers_of_its_card(name):
     card, network = shipped.card(name), inference.load(name)
     assert (shipped.FOLDER / name / "weights.safetensors").stat().st_size <= LARGEST
     assert card["parameters"] == network.count_params() <= 10**6
+    assert models.spec_of(shipped.file(name)) == card["spec"]  # so a copy of the file is a network, too
     assert len(card["check"]) == 2
     assert cards.check(network, card["degradation"]["name"]) == pytest.approx(card["check"], abs=0.01)
 
