@@ -61,10 +61,13 @@ def test_onnx_takes_any_size(network, tmp_path):
 
 
 def test_what_cannot_be_exported(network, tmp_path):
-    with pytest.raises(ValueError, match=r"format must be one of onnx, .* Received: 'pdf'"):
+    known = "onnx, saved_model, litert, safetensors"
+    with pytest.raises(ValueError, match=rf"format must be one of {known}. Received: 'pdf'"):
         export.write(network, tmp_path / "net.pdf", format="pdf")
     with pytest.raises(ValueError, match=r"an export as onnx must end in .onnx"):
         export.write(network, tmp_path / "net", format="onnx")
+    with pytest.raises(ValueError, match=r"an export as safetensors must end in .safetensors"):
+        export.write(network, tmp_path / "net.weights.h5", format="safetensors")
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match="must go to a new path or over an earlier export"):
         export.write(network, tmp_path / "mine", format="saved_model")
