@@ -55,7 +55,10 @@ def described(path):
 
 
 def _built(spec, path):
-    model = models.build(spec)
+    try:
+        model = models.build(spec)
+    except ValueError as error:
+        raise ValueError(f"the spec of {path} must be that of a network. Received: {error}") from None
     models.load_weights(model, path)
     return model, spec
 

@@ -295,6 +295,9 @@ def test_a_file_without_a_network_is_refused(network, tmp_path):
     models.save_weights(network, odd, spec="srresnet")
     with pytest.raises(ValueError, match=r"its spec must be an object\. Received: str"):
         inference.load(odd)
+    models.save_weights(network, odd, spec={"body": 5})
+    with pytest.raises(ValueError, match=r"the spec of .*odd\.safetensors must be that of a network. Received: body:"):
+        inference.load(odd)
     models.save_weights(network, odd, spec=models.resolve("srresnet", blocks=2, width=4, scale=2))
     with pytest.raises(ValueError, match="must have the same weights"):
         inference.load(odd)
