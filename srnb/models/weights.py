@@ -49,9 +49,9 @@ def save_weights(model, path, *, spec=None):
     path, kind = Path(path), _kind(Path(path))
     with files.whole(path) as temporary:
         if kind == ".safetensors":
-            arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
+            values = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
             _require_room(model, temporary)
-            save_file(arrays, temporary, {SPEC: json.dumps(spec)} if spec else None)
+            save_file(values, temporary, {SPEC: json.dumps(spec)} if spec else None)
         else:
             _save_h5(model, temporary)
 
