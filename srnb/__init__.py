@@ -16,22 +16,22 @@ provenance   what a run was made with: versions, commit, machine
 shipped      the networks that ship
 progress     what a long cell shows
 files        where a checkout and the cache keep their files, and how one is written whole
-greetings    what TensorFlow says as it is imported
+frameworks   how Keras and TensorFlow are imported
 cli          the `srnb` command
 
 Imports point down only: cli, runner, reports, training and evaluation, losses, models, data and backend, and at the
-bottom runs, provenance, progress, shipped, files and greetings.
+bottom runs, provenance, progress, shipped, files and frameworks.
 """
 
 import logging
 import os
 
-from srnb import greetings
+from srnb import frameworks
 
 # TensorFlow speaks to every process on stderr, and warns of programs compiled anew, which every size of picture needs
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # On a CPU without AVX-512 TensorFlow takes Eigen's convolutions by itself; oneDNN's train SRResNet 1.1 times as fast
 # there, and an SRGAN 1.3 times
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-greetings.withhold()
+frameworks.prepare()
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ FLOORS = [
     {"data"},
     {"backend"},
     {"runs", "provenance", "progress", "shipped"},
-    {"files", "greetings"},
+    {"files", "frameworks"},
 ]
 FLOOR = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 # the same within packages where the order is not obvious: each module imports those to its right only

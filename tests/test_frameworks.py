@@ -1,5 +1,6 @@
-"""TensorFlow is imported without a word, and what else is written to stderr meanwhile goes on."""
+"""TensorFlow is imported without a word and without libraries that nothing here uses; errors go on to stderr."""
 
+import os
 import subprocess
 import sys
 
@@ -33,3 +34,26 @@ def test_errors_and_warnings_go_on(tmp_path):
         "try:\n    import tensorflow\nexcept ImportError as error:\n    print(error, file=sys.stderr)"
     )
     assert said(code).splitlines() == ["E0000 00:00:1795720869.164244 1 cuda.cc:1] no driver", "broken"]
+
+
+@pytest.mark.parametrize("framework", ["keras", "tensorflow"])
+def test_what_an_import_spares_can_be_imported_later(framework):
+    said(
+        f"import srnb, sys, {framework}\n"
+        "assert 'keras' in sys.modules and 'tensorflow' in sys.modules\n"
+        "assert not {'jax', 'sklearn'} & sys.modules.keys()\n"
+        "import jax, sklearn\n"
+        "assert jax.jit and sklearn.__version__",
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+
+
+def test_what_is_imported_before_stays():
+    said("import sklearn, jax, srnb, keras, sys\nassert {'jax', 'sklearn'} <= sys.modules.keys()")
+
+
+def test_jax_is_there_where_it_is_the_backend():
+    said(
+        "import srnb, keras, sys; assert 'jax' in sys.modules and keras.ops.ones(3).sum() == 3",
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
