@@ -13,15 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from srnb import provenance
-from srnb.data import degrade, images, processes, shards
+from srnb.data import degrade, images, processes, resize, shards
 
 GEOMETRIC = ("flip", "rotate")
 PIXEL = np.dtype("V3")  # three bytes that NumPy moves as one
 PREPARED = (*GEOMETRIC, "channels")  # what can be done to HR and LR alike
-AUGMENTATIONS = (*PREPARED, "zoom", "colour", "mixup", "cutblur")
+AUGMENTATIONS = (*PREPARED, "zoom", "colour", "mixup", "tone", "cutblur")
 SAMPLINGS = ("photographs", "pixels")
+DRAWS = 2**32  # sets the random numbers of degradations apart from all others of a seed
 WORKERS = 8  # at most: beyond, what makes batches would keep the cores from what trains on them
 
 
@@ -67,13 +69,16 @@ class Patches:
     """Batches of (lr, hr), float32 NHWC in [0, 1] with 8-bit values as in files, from the shards of an index.
 
     patch_size: side of the HR patch, a multiple of `scale`; a photograph smaller than a patch is extended by
-    reflection. LR is made from the patch and a margin around it, so that it equals a crop of the whole photograph's LR.
+    reflection. LR is made from the patch and a margin of two LR pixels around it: by bicubic it equals a crop of the
+    whole photograph's LR; wide blurs and the blocks of a JPEG file see the margin's end.
     If the index has prepared LR, a random copy of that is used, with patches at multiples of the scale.
     sampling: "photographs", each epoch takes one patch of every photograph, in a new order; "pixels", each patch comes
     from any photograph, with a probability in proportion to its pixels, as if large ones had been cut into tiles.
     augment: "flip", "rotate" (by 90 degrees); and for every second patch "channels" (shuffled), "zoom" (a square of up
     to twice the side, made smaller), "colour" (brightness, contrast), "mixup", "cutblur" (Yoo et al. 2020). All change
     HR before LR is made, except "cutblur", which changes LR only. With prepared LR only the first three are possible.
+    "tone" gives the HR of every patch the local brightness and colour of its LR: noise that was clipped makes dark
+    places lighter and light ones darker, and a network that learns to undo this does it to clean pictures, too.
     resident: `stream` cuts the same batches from photographs that stay in the accelerator's memory, 3 bytes per pixel;
     LR must be prepared, and only "flip" and "rotate" are possible.
     The only state is the number of the next step. Raises ValueError for arguments that do not fit together.
@@ -155,8 +160,11 @@ class Patches:
         for name in self.augment:
             if name in PHOTOMETRIC:
                 (hr,) = PHOTOMETRIC[name](generator, hr)
-        lr = degrade.degrade(hr, scale=scale, name=self.degradation, seed=[self.seed, step])[:, 2:-2, 2:-2]
+        # [seed, step] is the plan's stream, and [seed, number] that of a held-out photograph
+        lr = degrade.degrade(hr, scale=scale, name=self.degradation, seed=[self.seed, step, DRAWS])[:, 2:-2, 2:-2]
         hr = hr[:, margin:-margin, margin:-margin]
+        if "tone" in self.augment:
+            hr = _toned(hr, lr, scale)
         if "cutblur" in self.augment:
             lr = _cutblur(generator, lr, hr, scale)
         return lr, hr
@@ -193,6 +201,8 @@ class Patches:
         determined = {name: getattr(self, name) for name in names} | {"augment": list(self.augment)}
         if self.sampling != "photographs":  # trainings from before there was a choice can be resumed
             determined["sampling"] = self.sampling
+        if degrade.find(self.degradation)["random"] and not self.lr_copies:
+            determined["draws"] = DRAWS
         return determined
 
     @functools.cached_property
@@ -281,6 +291,14 @@ def _mixup(generator, hr):
     weight = np.where(chosen, generator.beta(1.2, 1.2, len(hr)), 1)[:, None, None, None]
     picture = images.from_uint8(hr)
     return [images.to_uint8(weight * picture + (1 - weight) * picture[generator.permutation(len(hr))])]
+
+
+def _toned(hr, lr, scale, *, sigma=6):
+    """Give HR what a Gaussian of `sigma` LR pixels leaves of LR, instead of what it leaves of HR."""
+    n, height, width, channels = lr.shape
+    small = hr.reshape(n, height, scale, width, scale, channels).mean(axis=(2, 4), dtype=np.float32)
+    change = ndimage.gaussian_filter(lr - small, (0, sigma, sigma, 0), mode="reflect")
+    return images.to_uint8((hr + resize.imresize(change, scale)) / 255)
 
 
 def _cutblur(generator, lr, hr, scale):

@@ -200,6 +200,21 @@ def test_cutblur_sharpens_a_part_of_lr_and_leaves_hr_alone(index):
     np.testing.assert_array_equal(sharp[touched], hr[:, 2::4, 2::4][touched])
 
 
+def test_tone_gives_hr_the_brightness_and_colour_of_lr_and_leaves_lr_alone(index):
+    options = {"degradation": "bicubic noise60", "patch_size": 48}
+    plain, changed = make(index, augment=(), **options), make(index, augment=("tone",), **options)
+    (lr, hr), (same, toned) = plain.batch(0), changed.batch(0)
+    np.testing.assert_array_equal(lr, same)
+    means = [picture.mean(axis=(1, 2)) for picture in (lr, hr, toned)]
+    assert np.abs(means[0] - means[1]).max() > 0.02  # clipped noise
+    assert np.abs(means[0] - means[2]).max() < 0.004
+    detail = [picture[:, 1:] - picture[:, :-1] for picture in (hr, toned)]
+    inside = (toned[:, 1:] % 1 > 0) & (toned[:, :-1] % 1 > 0)  # where nothing reaches black or white
+    assert np.abs(detail[0] - detail[1])[inside].max() < 2.5 / 255
+    clean = make(index, augment=("tone",)).batch(0)
+    assert np.abs(clean[1] - make(index, augment=()).batch(0)[1]).max() < 4 / 255
+
+
 def test_prepared_lr_is_lr_on_the_fly(prepared):
     source = make(prepared, augment=())
     for lr, hr in zip(*map(levels, source.batch(0)), strict=True):
