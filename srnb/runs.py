@@ -19,13 +19,17 @@ FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, 
     "by_hand": bool,
     **dict.fromkeys(("seconds", "peak_memory_gib"), int | float),
 }
-PRODUCTS = {  # what each stage leaves beside its lines of the log: the first means that it ended; the later build on it
+PRODUCTS = {  # what each stage leaves beside its lines of the log; the later build on it
     "pretrain": (
         *("weights/pretrained.weights.h5", "weights/pretrain-best.weights.h5"),
         *("checkpoints/pretrain-*", "figures/pretrain-*"),
     ),
     "gan": ("weights/gan.weights.h5", "weights/gan-best.weights.h5", "checkpoints/gan-*", "figures/gan-*"),
-    "evaluate": ("metrics.csv", "figures/scenes"),
+    "evaluate": (
+        *("metrics.csv", "blind", "figures/scenes"),
+        *(f"figures/{name}.png" for name in ("strip_*", "failure_*", "best", "worst", "per_image", "cost_quality")),
+        *(f"figures/{name}.png" for name in ("perception_distortion", "agreement", "differences", "spectra")),
+    ),
 }
 NUMBERS = ("model", "dataset", "image", "metric", "protocol", "value")  # columns of metrics.csv, beside "run"
 
@@ -101,17 +105,19 @@ class Run:
         return record[field]
 
     def set_aside(self, stage, *, own=True):
-        """Move the products of a finished stage and of later ones to attempts/1, 2 …; return that folder, or None.
+        """Move the products of a stage and of later ones to attempts/1, 2 …; return that folder, or None.
 
-        A training that starts again makes other weights, and what was made from the old ones must not stay beside them.
+        A training that starts again makes other weights, and what was made from the old ones must not stay beside them;
+        nor may the checkpoints of one that has not ended be lost.
         own: whether the products of `stage` itself are moved, too; False for a training that continues.
         """
         names = list(PRODUCTS)
         stages = names[names.index(stage) + (not own) :] if stage in names else []
-        if not any((self.folder / PRODUCTS[name][0]).exists() for name in stages):
+        products = [path for name in stages for pattern in PRODUCTS[name] for path in self.folder.glob(pattern)]
+        if not products:
             return None
-        aside = self.folder / "attempts" / str(1 + len(list(self.folder.glob("attempts/*"))))
-        for path in [path for name in stages for pattern in PRODUCTS[name] for path in self.folder.glob(pattern)]:
+        aside = self.next_attempt()
+        for path in products:
             target = aside / path.relative_to(self.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
@@ -121,6 +127,11 @@ class Run:
             self.truncate_log(name, 0)
         (self.folder / "DONE").unlink(missing_ok=True)
         return aside
+
+    def next_attempt(self):
+        """Return the folder attempts/n to move things to, which is not there yet: n is one more than the last."""
+        taken = [int(path.name) for path in self.folder.glob("attempts/*") if path.name.isdecimal()]
+        return self.folder / "attempts" / str(1 + max(taken, default=0))
 
     def update(self, **fields):
         """Set top-level fields of run.json, keeping the others."""

@@ -50,6 +50,38 @@ def decode(data, max_pixels, background):
     return np.ascontiguousarray(array, np.float32)
 
 
+def kind(data):
+    """Return (is grey, has transparency, bits per channel: 8 or 16) of the bytes of an image file."""
+    with _opened(data) as picture:
+        grey = picture.mode in ("1", "L", "LA", "La") or picture.mode[0] == "I"
+        return grey, _transparent(picture), 16 if _depth(picture) > 8 else 8
+
+
+def _transparent(picture):
+    return picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info
+
+
+def _depth(picture):
+    """Return the bits per channel that a file declares."""
+    if picture.format == "TIFF":
+        return max(picture.tag_v2.get(258, (1,)))
+    if picture.format == "PPM":
+        return 16 if _levels(picture) > 255 else 8
+    return 16 if picture.format == "PNG" and "16" in _layout(picture) else 8
+
+
+def _layout(picture):
+    """Return what Pillow calls the raw mode: how the channels lie in the file."""
+    arguments = picture.tile[0][3]
+    return arguments if isinstance(arguments, str) else arguments[0]
+
+
+def _levels(picture):
+    """Return the largest value of a PPM or PGM."""
+    arguments = picture.tile[0][3]
+    return 65535 if _layout(picture) == "I;16B" else 255 if isinstance(arguments, str) else arguments[1]
+
+
 def _opened(data, formats=FORMATS):
     """Open like Image.open, without its pixel limit: that one is global to the process, and `decode` has its own.
 
@@ -72,7 +104,7 @@ def _eight_bit(picture):
     if picture.mode in ("I", "F"):
         raise ValueError(f"an image must hold 8 or 16 bits per channel. Received: mode {picture.mode}")
     alpha = None
-    if picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info:
+    if _transparent(picture):
         picture = picture.convert("RGBA")
         alpha = np.asarray(picture.getchannel("A"))[..., None]
     profile = picture.info.get("icc_profile")
@@ -104,24 +136,20 @@ def _to_srgb(picture, profile):
 
 def _sixteen_bit(picture, data):
     """Decode a file that declares 16 bits per channel to float32 (H, W, 3 or 4); return None for any other."""
-    if picture.format not in ("PNG", "TIFF", "PPM"):
+    bits = _depth(picture)
+    if bits <= 8:
         return None
-    codec, _, offset, arguments = picture.tile[0][:4]
-    raw = arguments if isinstance(arguments, str) else arguments[0]
+    if bits > 16:
+        raise ValueError(f"an image must hold 8 or 16 bits per channel. Received: {bits}")
+    codec, _, offset = picture.tile[0][:3]
+    raw = _layout(picture)
     if picture.format == "PPM":
-        maximum = 65535 if raw == "I;16B" else 255 if isinstance(arguments, str) else arguments[1]
-        if maximum <= 255:
-            return None
+        maximum = _levels(picture)
         if codec == "ppm_plain":
             raise ValueError(f"a plain-text PPM or PGM must have at most 255 levels. Received: {maximum}")
         shape = picture.height, picture.width, 3 if raw == "RGB" else 1
         array = np.frombuffer(data, ">u2", np.prod(shape), offset).reshape(shape).astype(np.float32) / maximum
         return array.clip(0, 1).repeat(3 // shape[2], axis=2)
-    bits = max(picture.tag_v2.get(258, (1,))) if picture.format == "TIFF" else 16 if "16" in raw else 8
-    if bits <= 8:
-        return None
-    if bits > 16:
-        raise ValueError(f"an image must hold 8 or 16 bits per channel. Received: {bits}")
     transparent = picture.info.get("transparency")
     if picture.mode.startswith("I;16"):
         array = np.asarray(picture)[..., None].repeat(3, axis=2)

@@ -50,10 +50,7 @@ def read(path, *, data=None, max_pixels=MAX_PIXELS, background=(1.0, 1.0, 1.0)):
 
 def kind(path):
     """Return (is grey, has transparency, bits per channel: 8 or 16) of an image file that `read` accepts."""
-    with Image.open(path) as picture:  # `read` has taken it
-        mode, layout = picture.mode, str(picture.tile[0][3]) if picture.tile else ""
-        transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
-        return mode in ("1", "L", "LA", "La") or mode[0] == "I", transparent, 16 if "16" in mode + layout else 8
+    return decoding.kind(Path(path).read_bytes())
 
 
 def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):

@@ -5,8 +5,9 @@ from scipy import ndimage
 
 
 def differing_crops(scene, names=None, *, size=96, count=2):
-    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where pictures of a scene differ most.
+    """Return boxes (top, left, size), in pixels of `hr`, where pictures of a scene differ most.
 
+    They do not overlap: a picture that has no room for `count` of them gives fewer.
     names: of the pictures to compare, by default all models; "HR" may be among them.
     """
     pictures = [scene.pictures[name] for name in (names or scene.sr)]
@@ -14,7 +15,10 @@ def differing_crops(scene, names=None, *, size=96, count=2):
 
 
 def failing_crops(scene, model, *, reference="bicubic", size=96, count=2):
-    """Return `count` separate boxes (top, left, size), in pixels of `hr`, where `model` is worst beside `reference`."""
+    """Return up to `count` boxes (top, left, size), in pixels of `hr`, where `model` is worst beside `reference`.
+
+    They do not overlap, as those of `differing_crops`.
+    """
     errors = [((scene.sr[name] - scene.hr) ** 2).mean(axis=-1) for name in (model, reference)]
     return _peaks(errors[0] - errors[1], size, count)
 
@@ -32,7 +36,7 @@ def _peaks(values, size, count):
     means = ndimage.uniform_filter(values, size, mode="constant")
     means = means[size // 2 : size // 2 + height - size + 1, size // 2 : size // 2 + width - size + 1]
     boxes = []
-    for _ in range(count):
+    while len(boxes) < count and means.max() > -np.inf:
         top, left = np.unravel_index(means.argmax(), means.shape)
         boxes.append((int(top), int(left), size))
         means[max(top - size, 0) : top + size, max(left - size, 0) : left + size] = -np.inf

@@ -207,7 +207,7 @@ def reopen(run):
         state["status"] = "interrupted" if state["status"] == "running" else state["status"]
         copy = run.folder / f"{stem}.ipynb"
         for partial in filter(Path.is_file, (runs.running_name(copy), copy)):
-            kept = run.folder / "attempts" / str(1 + len(list(run.folder.glob("attempts/*"))))
+            kept = run.next_attempt()
             kept.mkdir(parents=True)
             partial.replace(kept / copy.name)
     run.update(notebooks=record["notebooks"], status="interrupted")
@@ -265,6 +265,9 @@ def recorded(run, step):
     except kernel.Failure as failure:
         status = "interrupted" if failure.record["kind"] == "Interrupted" else "failed"
         error = failure.record
+        raise
+    except Exception as failure:  # of the runner itself, such as a full disk
+        status, error = "failed", error | {"kind": type(failure).__name__, "message": str(failure)}
         raise
     finally:
         state |= {"status": status, "seconds": round(earlier + time.perf_counter() - began, 1)}

@@ -34,9 +34,11 @@ class Log:
         self.steps, self.earlier, self.started = list(steps), len(steps), time.perf_counter()
 
     def keep(self, step):
-        """Save the steps collected since the last line beside the checkpoint of `step`: the next line needs them."""
-        steps = [(each, {name: float(value) for name, value in values.items()}) for each, values in self.steps]
-        runs.write_json(self._path(step), steps)
+        """Save the steps collected since the last line beside the checkpoint of `step`: the next line needs them.
+
+        Raises FloatingPointError as `mean` does, and then saves nothing.
+        """
+        runs.write_json(self._path(step), self._finite())
 
     def kept(self, step):
         """Return the steps that `keep` saved at `step`, [] if there are none."""
@@ -60,15 +62,20 @@ class Log:
 
         Raises FloatingPointError, which names step and value, if one is not finite.
         """
+        steps = self._finite()
+        names = {name: None for _, values in steps for name in values}  # no terms of a generator that stood still
+        record = {name: float(np.mean([values[name] for _, values in steps if name in values])) for name in names}
+        seconds = time.perf_counter() - self.started
+        return record | {"images_per_second": round((len(steps) - self.earlier) * batch_size / seconds, 2)}
+
+    def _finite(self):
+        """Return the collected steps with their values as numbers, or raise."""
         steps = [(step, {name: float(value) for name, value in values.items()}) for step, values in self.steps]
         for step, values in steps:
             broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
             if broken:
                 raise FloatingPointError(f"every loss must stay finite. Received at step {step}: {', '.join(broken)}")
-        names = {name: None for _, values in steps for name in values}  # no terms of a generator that stood still
-        record = {name: float(np.mean([values[name] for _, values in steps if name in values])) for name in names}
-        seconds = time.perf_counter() - self.started
-        return record | {"images_per_second": round((len(steps) - self.earlier) * batch_size / seconds, 2)}
+        return steps
 
     def write(self, step, record):
         """Write a line for `step`; new symptoms become its `notice` and are printed."""

@@ -1,6 +1,7 @@
 """Learning-rate schedules and optimizers by name, as in a parameters cell."""
 
 import keras
+import numpy as np
 from keras.optimizers import schedules
 
 # precision of a run -> Keras dtype policy: variables stay float32, networks compute in the lower precision
@@ -94,12 +95,12 @@ def adam(learning_rate, *, beta_1=0.9, beta_2=0.99, clip_norm=0.0, accumulate=1,
 def rates(optimizer, updates=None):
     """Return {update: learning rate}; an update is a number from 0 as text, as in JSON.
 
-    By default the first, middle and last update so far: equal rates show that two schedules have agreed up to now,
-    whatever comes later.
+    By default 101 of those so far, evenly spread, or all: equal rates show that two schedules have agreed up to now
+    except between two of these, whatever comes later.
     """
     rate, count = _schedule_of(optimizer)
     if updates is None:
-        updates = sorted({0, count // 2, count - 1}) if count else []
+        updates = np.unique(np.linspace(0, count - 1, min(count, 101)).round().astype(int))
     return {str(update): float(rate(int(update)) if callable(rate) else rate) for update in updates}
 
 
@@ -110,11 +111,10 @@ def has_ended(optimizer):
 
 
 def _schedule_of(optimizer):
-    """Return the rate or schedule of an optimizer, and the number of its updates so far."""
+    """Return the rate or schedule of an optimizer, and how many steps have passed as the schedule counts them."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    return optimizer._learning_rate, int(
-        keras.ops.convert_to_numpy(optimizer.iterations)
-    )  # Keras shows but the present
+    # Keras shows only the present rate, and without the steps that accumulate
+    return optimizer._learning_rate, int(keras.ops.convert_to_numpy(optimizer._iterations))
 
 
 class Succession(schedules.LearningRateSchedule):

@@ -16,6 +16,9 @@ def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
     Smith 2017, section 3.3.
     """
     trainer.take_reference(batches)
+    weights = {name: weight for name, (weight, _) in trainer.terms.items()}
+    if trainer.adversarial:
+        weights["adversarial"] = trainer.adversarial[0]
     rows, lowest = [], math.inf
     with progress.Progress(steps, title) as bar:
         bar.phase("compiling the training step")
@@ -25,7 +28,7 @@ def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
             rows.append({name: float(value) for name, value in logs.items()})
             bar.update(step)
             if moves:
-                total = sum(weight * rows[-1][name] for name, (weight, _) in trainer.terms.items())
+                total = sum(weight * rows[-1][name] for name, weight in weights.items())
                 lowest = min(lowest, total)
                 if not math.isfinite(total) or total > limit * lowest:
                     break

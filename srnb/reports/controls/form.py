@@ -46,7 +46,7 @@ def game(values, *, generator, discriminator, features):
     """
     size, batch = values["gan_patch_size"], values["gan_batch_size"]
     work, parameters = 3 * _work(generator, size, batch), generator.count_params()
-    if values["perceptual_weight"] or values["style_weight"]:
+    if values["perceptual_weight"] or values["style_weight"] or values["lpips_weight"]:
         work += 3 * sum(_work(network, size, batch) for network in features)
     if values["adversarial_weight"] and discriminator is not None:
         work += 8 * _work(discriminator, size, batch)
