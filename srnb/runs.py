@@ -15,7 +15,8 @@ from srnb import files
 
 FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, or missing
     **dict.fromkeys(("status", "started", "finished", "preset", "backend", "device", "notebook_folder", "base"), str),
-    **dict.fromkeys(("notebooks", "values", "parameters", "grid", "error", "git", "machine", "versions", "data"), dict),
+    **dict.fromkeys(("notebooks", "values", "parameters", "grid", "error", "git", "machine", "versions"), dict),
+    **dict.fromkeys(("data", "references"), dict),
     "by_hand": bool,
     **dict.fromkeys(("seconds", "peak_memory_gib"), int | float),
 }

@@ -1,5 +1,6 @@
 """Run folders: nothing half-written is ever seen, a kill costs a line at most, all runs end up in one table."""
 
+import shutil
 import threading
 
 import numpy as np
@@ -147,3 +148,17 @@ def test_metrics_come_back_exactly(run):
     ).assign(value=[1 / 3, 27.123456789012345])
     run.write_metrics(frame)
     pd.testing.assert_frame_equal(run.metrics(), frame.assign(run="first")[["run", *frame.columns]], check_dtype=False)
+
+
+def test_attempts_are_numbered_after_the_last_one_and_what_was_made_from_old_weights_goes_with_them(run):
+    for content in ("first", "second", "third"):
+        if content == "third":
+            shutil.rmtree(run.folder / "attempts" / "1")
+        for name in ("weights/gan.weights.h5", "figures/strip_a.png", "figures/differences.png", "blind/pairs.json"):
+            (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (run.folder / name).write_text(content)
+        aside = run.set_aside("gan")
+        assert not [path for path in run.folder.glob("figures/*")] and not (run.folder / "blind").exists()
+        assert (aside / "blind" / "pairs.json").read_text() == content
+    assert sorted(path.name for path in run.folder.glob("attempts/*")) == ["2", "3"]
+    assert (run.folder / "attempts" / "2" / "weights" / "gan.weights.h5").read_text() == "second"

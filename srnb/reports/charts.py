@@ -20,15 +20,15 @@ ASIDE = ("learning_rate", "images_per_second", "colour_drift", "loss_scale")  # 
 def of_log(log, *, reference=None):
     """Return for each stage of a run's log its charts, validation first, and the notices of the trainer.
 
-    log: the frame of `runs.Run.read_log`. reference: metric -> value of bicubic on the validation photographs, drawn
-    dashed. A value that never changes has no chart. A chart is a dict of name, last (value), kind (validation, term,
+    log: the frame of `runs.Run.read_log`. reference: stage -> {metric: value of bicubic on what a validation looks at},
+    drawn dashed. A value that never changes has no chart. A chart is a dict of name, last (value), kind (validation, term,
     balance or aside) and svg; the discriminator's mean logits for real and fake share one chart.
     """
     stages = []
     for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():
         numbers = rows.drop(columns=["stage", "step"]).select_dtypes("number")
         charts = [
-            _chart(name, _points(rows, name), reference or {})
+            _chart(name, _points(rows, name), (reference or {}).get(stage) or {})
             for name in sorted(numbers, key=lambda name: not name.startswith("validation_"))
             if name not in BALANCE and rows[name][np.isfinite(rows[name])].nunique() > 1
         ]

@@ -22,7 +22,8 @@ FRAMES = 12  # moments of a crop that are kept, the first and the last among the
 class Panel:
     """The `view` of `Trainer.fit` for a stage of a run; calling it returns the present state of the training as HTML.
 
-    reference: metric -> value of bicubic on the validation photographs, drawn dashed.
+    reference: metric -> value of bicubic on what a validation looks at, drawn dashed; recorded in run.json, where the
+        report finds it.
     crops: name -> (H, W, 3) in [0, 1] of the part of which `fit` keeps a `picture`: before the training and, last, HR.
         They are written into the run's figures, where the report finds them.
     """
@@ -30,20 +31,27 @@ class Panel:
     def __init__(self, run, stage, *, reference=None, crops=None):
         self.run, self.stage, self.reference, self.crops = run, stage, reference, crops or {}
         self.key = f"t{uuid.uuid4().hex[:10]}"  # the place of the slider outlives a renewal under it
-        self.seen, self.shown = None, ""
+        self.seen, self.shown, self.recorded = None, "", False
 
     def __call__(self):
-        for name, picture in self.crops.items():
-            images.write(self.run.figures / f"{self.stage}-crop-{name}.png", picture)
-        self.crops = {}
+        self._record()
         log = self.run.folder / "log.jsonl"
         seen = log.stat().st_size if log.is_file() else 0, _frames(self.run, self.stage)
         if seen != self.seen:
             self.seen, self.shown = seen, self._draw()
         return self.shown
 
+    def _record(self):
+        """Write, once, what the report needs."""
+        for name, picture in self.crops.items():
+            images.write(self.run.figures / f"{self.stage}-crop-{name}.png", picture)
+        self.crops = {}
+        if self.reference and not self.recorded:
+            self.run.update(references=(self.run.read().get("references") or {}) | {self.stage: self.reference})
+        self.recorded = True
+
     def _draw(self):
-        stages = charts.of_log(self.run.read_log(), reference=self.reference)
+        stages = charts.of_log(self.run.read_log(), reference={self.stage: self.reference})
         stage = next((stage for stage in stages if stage["name"] == self.stage), {"charts": [], "notices": []})
         notices = "".join(f"<li>{html.escape(notice)}</li>" for notice in stage["notices"])
         main, aside = ([c for c in stage["charts"] if (c["kind"] == "aside") == last] for last in (False, True))

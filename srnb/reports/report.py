@@ -46,7 +46,7 @@ def render(run, *, trial=""):
     compared = table is not None and "bicubic" in set(table["model"])
     differences = read("metrics.csv", article.differences, table, otherwise=None) if compared else None
     compared = differences is not None
-    curves = read("log.jsonl", charts.of_log, log, reference=read("metrics.csv", _reference, table, otherwise={}))
+    curves = read("log.jsonl", charts.of_log, log, reference=record.get("references"))
     scenes = read("figures/scenes", _scenes, run, otherwise="")
     number = iter(range(2 if scenes else 1, 100))
     strips = _numbered(read("figures", _saved, run, "strip_"), number)
@@ -150,13 +150,6 @@ def _best(values, metric):
     if metric not in metrics.METRICS or len(values) < 2:
         return None
     return values.max() if metrics.METRICS[metric].direction == "higher" else values.min()
-
-
-def _reference(table):
-    """Return {metric: mean} of bicubic on the held-out photographs, on all of which a training is validated."""
-    if table is None:
-        return {}
-    return table[table["model"] == "bicubic"].groupby("metric")["value"].mean().to_dict()
 
 
 def _scenes(run):

@@ -14,6 +14,8 @@ def test_crops_find_the_place_and_stay_apart():
     assert evaluation.differing_crops(scene, size=16, count=2) == [(40, 10, 16), (4, 60, 16)]
     assert evaluation.failing_crops(scene, "model", size=16, count=1) == [(40, 10, 16)]
     assert evaluation.differing_crops(scene, size=500, count=1)[0][2] == 64
+    assert len(evaluation.differing_crops(scene, size=40, count=3)) == 2  # no room for a third beside them
+    assert len(evaluation.failing_crops(scene, "model", size=500, count=3)) == 1
 
 
 def test_only_pictures_that_are_shown_choose_the_place():

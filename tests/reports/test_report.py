@@ -383,9 +383,9 @@ def test_many_numbers_are_compressed(tmp_path, monkeypatch):
 def test_what_never_changes_has_no_chart_and_validation_comes_first():
     log = pd.DataFrame({"stage": "gan", "step": [1, 2, 3], "rate": 0.1, "pixel": [3.0, 2.0, float("nan")]})
     log["validation_psnr_y"] = [float("nan"), 20.0, 21.0]
-    (stage,) = charts.of_log(log, reference={"psnr_y": 20.5})
+    (stage,) = charts.of_log(log, reference={"gan": {"psnr_y": 20.5}, "pretrain": {"psnr_y": 19.5}})
     assert [chart["name"] for chart in stage["charts"]] == ["PSNR Y (dB), held out", "pixel"]
-    assert "dashed" in stage["charts"][0]["svg"] and "dashed" not in stage["charts"][1]["svg"]
+    assert "bicubic 20.5" in stage["charts"][0]["svg"] and "dashed" not in stage["charts"][1]["svg"]
 
 
 def test_srnb_site_says_where_its_index_is(run, tmp_path):

@@ -235,6 +235,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs USR1")
+def test_a_stop_does_not_save_what_is_no_longer_finite(tmp_path):
+    def poisoned(first):
+        for step, (lr, hr) in enumerate(batches(first), first + 1):
+            if step == 8:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            yield lr, hr if step != 7 else hr * np.nan
+
+    run = runs.Run(tmp_path)
+    with pytest.raises(FloatingPointError, match=r"at step 7: .*pixel = nan"):
+        plain_trainer().fit(poisoned, steps=10, run=run, stage="gan", log_every=4, checkpoint_every=4, validate_every=4)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["gan-00000004.safetensors"]
+
+
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, FloatingPointError])
 def test_a_training_that_is_cut_short_leaves_its_networks_usable(tmp_path, failure):
     def cut_short(first):
@@ -264,6 +278,28 @@ def test_a_training_that_starts_anew_forgets_the_one_before(tmp_path):
     run = fit(plain_trainer(), tmp_path, 6)
     assert run.read_log()["step"].tolist() == [2, 4, 6]
     assert sorted(path.stem for path in run.checkpoints.iterdir()) == ["gan-00000004", "gan-00000006"]
+
+
+def test_an_unfinished_training_that_starts_anew_is_set_aside(tmp_path):
+    fit(plain_trainer(), tmp_path, 8)
+    run = fit(plain_trainer(), tmp_path, 4)
+    aside = tmp_path / "attempts" / "1"
+    assert sorted(path.stem for path in aside.glob("checkpoints/*")) == ["gan-00000004", "gan-00000008"]
+    assert len((aside / "log.jsonl").read_text().splitlines()) == 4
+    assert [path.stem for path in run.checkpoints.iterdir()] == ["gan-00000004"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_another_milestone_in_the_past_is_refused(tmp_path, accumulate):
+    def scheduled(milestone):
+        rate = optimizers.schedule("step", 1e-2, steps=24, milestones=(milestone,))
+        return plain_trainer(optimizers.adam(rate, accumulate=accumulate))
+
+    run = fit(scheduled(15), tmp_path, 20)
+    for milestone in (12, 17):
+        with pytest.raises(ValueError, match="learning rates of the generator must have been the same so far"):
+            scheduled(milestone).resume(run, "gan")
+    scheduled(15).resume(run, "gan")
 
 
 def test_wrong_checkpoints_are_refused(tmp_path):
@@ -491,6 +527,15 @@ def test_a_sweep_tries_growing_rates_and_stops_where_the_loss_explodes():
     assert frame["learning_rate"].is_monotonic_increasing
     assert frame["learning_rate"].iloc[0] == pytest.approx(1e-6)
     assert not frame["pixel"].iloc[-1] < 4 * frame["pixel"].min()
+
+
+def test_a_rehearsal_stops_where_the_adversarial_term_is_not_finite():
+    def poisoned(first):
+        for step, (lr, hr) in enumerate(batches(first), first + 1):
+            yield lr, hr if step != 3 else hr * np.nan  # the generator sees it a step later, through its opponent
+
+    rows = training.rehearse(plain_game(terms={}), poisoned, steps=7)
+    assert len(rows) == 4
 
 
 def test_in_a_rehearsal_the_generator_moves_as_seldom_as_in_the_training():
