@@ -54,6 +54,8 @@ def kind(data):
     """Return (is grey, has transparency, bits per channel: 8 or 16) of the bytes of an image file."""
     with _opened(data) as picture:
         grey = picture.mode in ("1", "L", "LA", "La") or picture.mode[0] == "I"
+        if picture.format == "PNG":  # Pillow opens 16-bit grey with alpha as RGBA
+            grey |= _layout(picture) == "LA;16B"
         return grey, _transparent(picture), 16 if _depth(picture) > 8 else 8
 
 

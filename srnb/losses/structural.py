@@ -107,7 +107,7 @@ def _mix(hr, sr, alpha, sigmas):
 def _ms_ssim(hr, sr, sigmas):
     hr, sr = _planes(hr), _planes(sr)
     product = 1.0
-    for sigma in sigmas:
+    for sigma in sigmas:  # from the smallest, so that the luminance of the largest is left
         luminance, contrast = _similarity(hr, sr, sigma)
         product = product * ops.maximum(contrast, 1e-6)
     return 1 - ops.mean(luminance * product)
@@ -167,8 +167,8 @@ def _norm(gradient):
 
 
 def _check_sigmas(*sigmas):
-    if not sigmas or not min(sigmas) > 0:
-        raise ValueError(f"every sigma must be positive. Received: {sigmas}")
+    if not sigmas or not min(sigmas) > 0 or list(sigmas) != sorted(sigmas):
+        raise ValueError(f"sigmas must be positive, from the smallest to the largest. Received: {sigmas}")
 
 
 def _check_alphas(*alphas):

@@ -133,10 +133,10 @@ def _folded(steps, output):
         if (
             isinstance(step.layer, keras.layers.BatchNormalization)
             and before
-            and isinstance(_bare(before.layer), CONVOLUTIONS)
+            and isinstance(graph.bare(before.layer), CONVOLUTIONS)
             and before.norm is None
             and readers[before.result] == 1
-            and _bare(before.layer).activation is keras.activations.linear
+            and graph.bare(before.layer).activation is keras.activations.linear
         ):
             before.norm = step.layer
             same[step.result] = before.result
@@ -144,10 +144,6 @@ def _folded(steps, output):
         else:
             kept.append(step)
     return kept, same.get(output, output)
-
-
-def _bare(layer):
-    return layer.layer if isinstance(layer, layers.SpectralNormalization) else layer
 
 
 def _views(steps, views):
@@ -204,7 +200,7 @@ def _half(steps, sources, results):
     tensors = {number: keras.Input((None, None, maps), dtype=dtype) for number, (maps, dtype) in sources.items()}
     images, made, copies = list(tensors.values()), {}, []
     for step in steps:
-        layer = _bare(step.layer)
+        layer = graph.bare(step.layer)
         convolution = isinstance(layer, CONVOLUTIONS)
         key = step.result if convolution else id(layer)
         if key not in made:
@@ -227,7 +223,7 @@ def _half(steps, sources, results):
 
 def _kernel_and_bias(layer, norm):
     """Return kernel and bias of a convolution with spectral and batch normalisation folded in."""
-    bare = _bare(layer)
+    bare = graph.bare(layer)
     kernel = ops.cast(bare.kernel, "float32")
     bias = ops.cast(bare.bias, "float32") if bare.use_bias else ops.zeros(bare.filters)
     if bare is not layer:
@@ -250,7 +246,7 @@ def _memory(steps, sources, results, views):
         alive[step.result] = step.maps * itemsize[step.dtype] * places[step.result]
         # a layer of several operations has something in hand, of the size of what it makes; a convolution to a few maps
         # may make those of every row of its kernel first, and copies them once
-        layer, hand = _bare(step.layer), alive[step.result]
+        layer, hand = graph.bare(step.layer), alive[step.result]
         if isinstance(layer, layers.Conv2D) and step.maps <= processor.FEW:
             hand *= 2 * layer.kernel_size[0]
         elif isinstance(layer, IN_ONE_PASS):

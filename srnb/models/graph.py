@@ -240,7 +240,7 @@ def _inside(before, inner):
 
 def through(layer, view, result):
     """Return the `View` of a layer's output `result`, given that of its input."""
-    layer = _bare(layer)
+    layer = bare(layer)
     if isinstance(layer, POINTWISE) or (isinstance(layer, keras.layers.Dense) and len(result.shape) == 4):
         return view
     if isinstance(layer, WHOLE_PICTURE):
@@ -285,7 +285,7 @@ def _enlarged(view, interpolation, factor):
 
 def _multiply_adds(layer, before, after, source):
     """Return multiply-adds: of a convolution per input pixel of the network, of a dense layer per picture."""
-    layer = _bare(layer)
+    layer = bare(layer)
     if isinstance(layer, keras.layers.Dense):
         return 0, source.shape[-1] * layer.units
     if not isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
@@ -295,13 +295,14 @@ def _multiply_adds(layer, before, after, source):
     return (each / places.step**2, 0) if places.step else (0, 0)
 
 
-def _bare(layer):
+def bare(layer):
+    """Return the layer within a spectral normalisation, or the layer itself."""
     return layer.layer if isinstance(layer, layers.SpectralNormalization) else layer
 
 
 def _word(layer):
     """Return a layer in the notation of specs."""
-    wrapped, layer = layer, _bare(layer)
+    wrapped, layer = layer, bare(layer)
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
         inverse = "1/" if isinstance(layer, keras.layers.Conv2DTranspose) else ""
         word = f"k{layer.kernel_size[0]}n{layer.filters}s{inverse}{layer.strides[0]}"

@@ -8,7 +8,9 @@ import io
 import math
 import pickle
 import re
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,9 @@ STORAGES = {
     "IntStorage": "<i4",
     "BoolStorage": "|b1",
 }
+# what a file that was damaged or made up can raise in an unpickler
+DAMAGE = (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError)
+DAMAGE += (OSError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile)
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.save before PyTorch 1.6, as for ESRGAN's own files
 
 # Our layer (a pattern) -> theirs, where {I}, {J}, {K} are the pattern's numbers, {i}, {j}, {k} the same counted from 0,
@@ -282,8 +287,10 @@ def read_pytorch(path):
         raise FileNotFoundError(f"a weight file must exist. Received: {path}")
     try:
         return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-    except (pickle.UnpicklingError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} must be a PyTorch file of tensors. Received: {error}") from error
+    except DAMAGE as error:
+        raise ValueError(
+            f"{path} must be a PyTorch file of tensors. Received: {error or type(error).__name__}"
+        ) from error
 
 
 def _read_zip(path):
@@ -328,6 +335,8 @@ class _Tensor:
     def array(self):
         if len(self.shape) != len(self.strides) or min((self.offset, *self.shape, *self.strides)) < 0:
             raise pickle.UnpicklingError(f"a tensor of shape {self.shape} and strides {self.strides}")
+        if math.prod(self.shape) > len(self.storage.content):  # a small file may claim to fill the memory
+            raise pickle.UnpicklingError(f"a tensor of shape {self.shape} in a storage of {len(self.storage.content)}")
         last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
         if math.prod(self.shape) and last >= len(self.storage.content):
             raise pickle.UnpicklingError("a tensor that reaches beyond its storage")

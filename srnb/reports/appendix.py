@@ -10,6 +10,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from PIL import Image
 
+from srnb import progress
 from srnb.reports import embedded
 
 PROGRESS = re.compile(r"^(?P<title>.*?) ?\d+/\d+( · .*)?$")  # a line of `progress.Progress` in a batch
@@ -85,7 +86,7 @@ def _static(output):
             title = (match := PROGRESS.match(line)) and match["title"]
             if title and kept and (before := PROGRESS.match(kept[-1])) and before["title"] == title:
                 kept.pop()
-            kept.append(re.sub(r" · [\d:]+ left\b", "", line))
+            kept.append(progress.without_time_left(line))
         output.text = "\n".join(kept)
         return output if output.text.strip() else None
     data = output.get("data", {})

@@ -21,8 +21,8 @@ def of_log(log, *, reference=None):
     """Return for each stage of a run's log its charts, validation first, and the notices of the trainer.
 
     log: the frame of `runs.Run.read_log`. reference: stage -> {metric: value of bicubic on what a validation looks at},
-    drawn dashed. A value that never changes has no chart. A chart is a dict of name, last (value), kind (validation, term,
-    balance or aside) and svg; the discriminator's mean logits for real and fake share one chart.
+    drawn dashed. A value that never changes has no chart. A chart is a dict of name, last (value), kind (validation,
+    term, balance or aside) and svg; the discriminator's mean logits for real and fake share one chart.
     """
     stages = []
     for stage, rows in log.groupby("stage", sort=False) if "stage" in log else ():

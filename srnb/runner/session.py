@@ -114,6 +114,10 @@ def _open(run, record, path, values):
             f"a run must keep its data. Received: {run.name}, trained already, with other {', '.join(changed)}; "
             f"for a new experiment {_free(run)} is free"
         )
+    if values.get("resume") and earlier is not None and record.get("backend") not in (None, backend):
+        raise Refused(
+            f"a training must go on with the backend that it began with, {record['backend']}. Received: {backend}"
+        )
     if stem.startswith("01") and trained:
         print(f"{run.name} goes on, begun {record['started']}; for a new experiment {_free(run)} is free")
     if not record.get("notebooks"):

@@ -1,6 +1,7 @@
 """Checkpoints of a training: the values of its variables, and the parameters that a resumed training must share."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -10,7 +11,7 @@ from srnb import files
 
 
 def save(path, variables, parameters):
-    """Write the values of Keras variables, in the given order, and a flat dict, whole or not at all."""
+    """Write the values of Keras variables, in the given order, and a dict for JSON, whole or not at all."""
     arrays = {name: np.asarray(variable.value) for name, variable in _named(variables).items()}
     with files.whole(path) as temporary:
         files.require_room(temporary, sum(array.nbytes for array in arrays.values()) + 1000 * (len(arrays) + 4))
@@ -22,7 +23,8 @@ def restore(path, variables, parameters):
 
     Raises ValueError, before anything is changed, if the file is damaged or if shapes or parameters differ.
     """
-    stored, arrays = _read(path)
+    with _opened(path) as file:
+        stored, arrays = _parameters(file), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     variables = _named(variables)
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -34,8 +36,9 @@ def restore(path, variables, parameters):
 
 
 def parameters(path):
-    """Return the flat dict of a checkpoint. Raises ValueError if the file is damaged."""
-    return _read(path)[0]
+    """Return the parameters of a checkpoint. Raises ValueError if the file is damaged."""
+    with _opened(path) as file:
+        return _parameters(file)
 
 
 def kept(folder, stage, suffix="safetensors"):
@@ -57,13 +60,17 @@ def forget_all_but(count, folder, stage):
         path.unlink()
 
 
-def _read(path):
+@contextmanager
+def _opened(path):
     try:
         with safe_open(path, framework="numpy") as file:
-            stored = json.loads((file.metadata() or {}).get("parameters", "{}"))
-            return stored, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+            yield file
     except SafetensorError as error:
         raise ValueError(f"a checkpoint must be whole. Received: {path} ({error})") from None
+
+
+def _parameters(file):
+    return json.loads((file.metadata() or {}).get("parameters", "{}"))
 
 
 def _named(variables):

@@ -31,7 +31,7 @@ class Trainer:
     ema_decay: the second generator `average` follows as decay * average + (1 - decay) * generator, including moving
         statistics of BatchNorm; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
     jit_compile: XLA on TensorFlow, see `backend.compile_step`.
-    parameters: flat dict, stored in checkpoints, that a resumed training must share with the interrupted one.
+    parameters: dict for JSON, stored in checkpoints, that a resumed training must share with the interrupted one.
 
     With two optimizers the players can have different rates (TTUR); clipping, gradient accumulation and loss scaling
     belong to the optimizers (see `optimizers.adam`). Losses are computed in float32 whatever the networks' precision.

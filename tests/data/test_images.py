@@ -60,6 +60,23 @@ def test_eight_bit_formats(tmp_path, mode, kind):
     found = images.read(path)
     assert found.dtype == np.float32 and found.flags.c_contiguous
     np.testing.assert_allclose(found, over_white(expected[..., :3], expected[..., 3:]), atol=1e-6)
+    assert images.kind(path)[2] == 8
+    if kind in ("png", "tiff", "bmp", "ppm") and mode not in ("P", "1"):
+        assert images.kind(path)[:2] == (mode in ("L", "LA"), mode in ("LA", "RGBA"))
+
+
+@pytest.mark.parametrize("side", [21, 53, 54, 55, 64, 387])
+def test_eight_bits_are_not_guessed_from_strides_and_offsets(tmp_path, side):
+    picture = Image.fromarray(GENERATOR.integers(0, 256, (side, side, 3), np.uint8))
+    picture.save(tmp_path / "picture.bmp")
+    picture.save(tmp_path / "picture.tiff", compression="tiff_lzw")
+    for name in ("picture.bmp", "picture.tiff"):
+        assert images.kind(tmp_path / name) == (False, False, 8)
+
+
+def test_the_kind_of_a_picture_beyond_pillows_limit(tmp_path):
+    Image.new("1", (14000, 13000)).save(tmp_path / "large.png")
+    assert images.kind(tmp_path / "large.png") == (True, False, 8)
 
 
 TIFFS = {
@@ -91,6 +108,7 @@ def test_sixteen_bits_are_kept(tmp_path, kind, bands):
         expected = over_white(expected[..., :-1], expected[..., -1:])
     expected = np.broadcast_to(expected, (14, 19, 3))
     np.testing.assert_allclose(images.read(path), expected, atol=2e-7)
+    assert images.kind(path) == (bands < 3, bands in (2, 4), 16)
 
 
 def test_sixteen_bit_levels_stay_distinct(tmp_path):
@@ -109,6 +127,7 @@ def test_netpbm_depths(tmp_path, maximum, bands):
     expected = np.broadcast_to(array / maximum, (5, 7, 3))
     tolerance = 1e-6 if maximum >= 255 else 0.5 / 255
     np.testing.assert_allclose(images.read(tmp_path / "picture.ppm"), expected, atol=tolerance)
+    assert images.kind(tmp_path / "picture.ppm") == (bands == 1, False, 16 if maximum > 255 else 8)
 
 
 def test_transparent_colour_of_deep_png(tmp_path):

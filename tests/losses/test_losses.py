@@ -106,6 +106,7 @@ def test_adversarial_losses_of_half_precision_are_computed_in_single(name):
         lambda: losses.ssim(HR, SR, sigma=0.0),
         lambda: losses.ms_ssim(HR, SR, sigmas=()),
         lambda: losses.mix(HR, SR, sigmas=(1.0, -1.0)),
+        lambda: losses.mix(HR, SR, sigmas=(8.0, 1.0)),
         lambda: losses.mix(HR, SR, alpha=1.5),
         lambda: losses.AdaptiveMix(steps=0),
         lambda: losses.AdaptiveMix(steps=5, alpha=(0.5, 84)),

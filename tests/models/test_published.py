@@ -270,8 +270,28 @@ def test_a_file_that_names_code_is_refused(tmp_path):
         published.read_pytorch(tmp_path / "missing.pth")
 
 
+def test_whatever_is_damaged_is_told_in_one_line_that_names_the_file(tmp_path):
+    path, random = tmp_path / "net.pth", np.random.default_rng(0)
+    write_pth(path, {"params": {f"layer{n}": [n, float(n), (n, str(n))] for n in range(20)}})
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in random.integers(len(whole), size=3):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            published.read_pytorch(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} must be a PyTorch file")
+            refused += 1
+    assert refused > 100
+
+
 def test_a_tensor_cannot_reach_beyond_its_storage():
     storage = published._Storage("<f4", np.zeros(6, np.float32))
+    with pytest.raises(pickle.UnpicklingError, match="in a storage of 6"):
+        published._Tensor(storage, 0, (1000000, 1000000), (0, 0)).array()
     assert published._Tensor(storage, 0, (2, 3), (3, 1)).array().shape == (2, 3)
     for offset, shape, strides in ((1, (2, 3), (3, 1)), (0, (2, 3), (4, 1)), (3, (2,), (-1,)), (0, (2, 3), (1,))):
         with pytest.raises(pickle.UnpicklingError):

@@ -80,6 +80,18 @@ def test_other_parameters_leave_nothing_of_the_earlier_training(folder):
         Kernel("01", run_folder=str(folder), scale=2).execute()
 
 
+def test_a_training_keeps_its_backend(folder, monkeypatch):
+    Kernel("01", run_folder=str(folder)).execute()
+    run = runs.Run(folder)
+    record = run.read()
+    values = {"02_pretrain": {"steps": 4}}
+    run.update(notebooks=record["notebooks"] | {"02_pretrain": {"status": "interrupted"}}, parameters=values)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(CellExecutionError, match=r"that it began with, tensorflow\. Received: jax"):
+        Kernel("02", run_folder=str(folder), resume=True).execute()
+    assert run.read()["backend"] == "tensorflow"
+
+
 def test_without_data_one_line_says_so(folder):
     kernel = Kernel("02", run_folder=str(folder))
     with pytest.raises(CellExecutionError):
