@@ -98,9 +98,17 @@ def pictures(index):
 
 def fingerprint(index):
     """Return one sha256 over the names and contents of the photographs, independent of their order and folder."""
+    return _fingerprint({photograph["path"]: photograph["sha256"] for photograph in read(index)["photographs"]})
+
+
+def fingerprint_of_files(paths):
+    """Return the `fingerprint` that shards of these photographs would have now."""
+    return _fingerprint({path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths})
+
+
+def _fingerprint(contents):
     total = hashlib.sha256()
-    contents = [(Path(photograph["path"]).name, photograph["sha256"]) for photograph in read(index)["photographs"]]
-    for name, sha256 in sorted(contents):
+    for name, sha256 in sorted((Path(path).name, sha256) for path, sha256 in contents.items()):
         total.update(name.encode() + bytes.fromhex(sha256))
     return total.hexdigest()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srnb.data import degrade, images, resize
+from srnb.data import degrade, images, resize, shards
 
 
 class Pictures(MutableMapping):
@@ -101,8 +101,15 @@ class Scene:
 def held_out(data, models=(), *, seed=0):
     """Yield a scene for each held-out photograph of `data`, the entry of that name in a run's record.
 
-    `models` and `seed` are those of `upscale_pairs`.
+    `models` and `seed` are those of `upscale_pairs`. Raises ValueError if the photographs have changed since notebook 1
+    recorded them.
     """
+    recorded = data.get("fingerprints", {}).get("test")
+    if recorded and shards.fingerprint_of_files(data["test"]) != recorded:
+        raise ValueError(
+            "held-out photographs must be as notebook 1 found them, or it must be run again. "
+            f"Received: others, in {Path(data['test'][0]).parent}"
+        )
     pairs, degradation = [(path, None) for path in data["test"]], data["degradation"]["name"]
     yield from upscale_pairs(models, pairs, scale=data["scale"], degradation=degradation, seed=seed)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srnb import evaluation
-from srnb.data import degrade, images
+from srnb.data import degrade, images, shards
 
 
 def test_hr_is_cropped_and_lr_is_made_of_what_is_left(photographs):
@@ -86,6 +86,19 @@ def test_photographs_of_one_name_stay_two(photographs, tmp_path):
         "photograph0.png (other) 4",
     ]
     assert all("/" not in name for name in names)  # they name files of the run
+
+
+def test_held_out_photographs_that_have_changed_are_refused(tmp_path):
+    paths = [tmp_path / "one.png", tmp_path / "other.png"]
+    for number, path in enumerate(paths):
+        images.write(path, np.full((40, 40, 3), number / 2))
+    index = shards.prepare(paths, tmp_path / "shards")
+    data = {"test": [str(path) for path in paths], "scale": 2, "degradation": {"name": "bicubic", "version": 1}}
+    data["fingerprints"] = {"test": shards.fingerprint(index)}
+    assert len(list(evaluation.held_out(data))) == 2
+    images.write(paths[1], np.full((40, 40, 3), 0.6))
+    with pytest.raises(ValueError, match="must be as notebook 1 found them"):
+        list(evaluation.held_out(data))
 
 
 def test_held_out_scenes_are_those_of_the_run_made_small_as_it_says(photographs):
