@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from srnb.data.resize import PRODUCT
+
 KERNEL_SIZE = 21
 NEGLIGIBLE = 1e-2  # sum of what a kernel may lack in `patches`: a few tenths of a level in a photograph
-PRODUCT = 2**18  # multiplications up to which OpenBLAS uses one thread: several would wait more than work here
 
 
 class Kernel(NamedTuple):
