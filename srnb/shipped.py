@@ -23,8 +23,8 @@ def card(name):
     Its keys: name, summary, spec, parameters, start (the shipped network that its training started from, or None),
     blend (share of the GAN in its weights), degradation, training (the record of the run), earlier (those of the
     trainings that this one went on from, if any), metrics ({set: {metric: mean}}), check (values that a copy must
-    reproduce) and photographs (file, source and licence of each training photograph). Raises ValueError for a
-    name that does not ship.
+    reproduce) and photographs (file, perceptual hash, source and licence of each training photograph). Raises
+    ValueError for a name that does not ship.
     """
     if name not in names():
         raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")
@@ -34,6 +34,11 @@ def card(name):
 def file(name):
     """Return the path of the weight file of a shipped network. Raises ValueError like `card`."""
     return FOLDER / card(name)["name"] / "weights.safetensors"
+
+
+def hashes(name):
+    """Return {file: perceptual hash} of the photographs that a shipped network was trained on, as far as known."""
+    return {each["file"]: each["hash"] for each in card(name)["photographs"] if "hash" in each}
 
 
 def origin(name):

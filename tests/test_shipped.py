@@ -1,6 +1,7 @@
 """Every network that ships is whole: it has its card, loads strictly, and gives the numbers that the card says."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,17 @@ def test_every_photograph_of_a_training_has_source_and_licence(name):
     photographs = shipped.card(name)["photographs"]
     assert len(photographs) > 100
     assert all(photograph["source"] and photograph["licence"] for photograph in photographs)
+    assert len(shipped.hashes(name)) == len(photographs)
+
+
+@pytest.mark.skipif("SRNB_DATA" not in os.environ, reason="SRNB_DATA names no folder with the photographs")
+def test_hashes_are_those_of_the_photographs():
+    from srnb.data import duplicates
+
+    folder = Path(os.environ["SRNB_DATA"]) / "train"
+    known = dict(list(shipped.hashes("compact").items())[:3])
+    found = duplicates.hashes(duplicates.decoded([folder / name for name in known]))
+    assert {Path(path).name: value for path, value in found.items()} == known
 
 
 @pytest.mark.benchmark

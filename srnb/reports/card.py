@@ -74,7 +74,7 @@ def write(run, name, *, stage, summary, blend=1.0, start=None, sources=None):
             dataset: means.loc[dataset, name].dropna().round(4).to_dict() for dataset in means.index.unique("dataset")
         },
         "check": check(model, record["data"]["degradation"]["name"]),
-        "photographs": _photographs(record["data"]["train"], sources),
+        "photographs": _photographs(record["data"], sources),
     }
     folder = shipped.FOLDER / name
     models.save_weights(model, folder / "weights.safetensors", spec=card["spec"])
@@ -195,15 +195,17 @@ def _picture(model, degradation):
     return np.concatenate(rows).repeat(2, 0).repeat(2, 1)
 
 
-def _photographs(paths, sources):
-    """Return file, source and licence of each photograph. Raises ValueError if one has none."""
-    names = [Path(path).name for path in paths]
+def _photographs(data, sources):
+    """Return file, perceptual hash, source and licence of each photograph. Raises ValueError if one has no source."""
+    hashes = data.get("hashes", {})
+    found = [{"file": Path(path).name, **({"hash": hashes[path]} if path in hashes else {})} for path in data["train"]]
+    names = [photograph["file"] for photograph in found]
     if sources is None:
-        return [{"file": name} for name in names]
+        return found
     with open(sources, encoding="utf-8", newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file, delimiter="\t")}
     missing = [name for name in names if name not in rows]
     if missing:
         raise ValueError(f"every photograph must have a source and a licence. Received: none for {missing[:5]}")
     columns = {"source": "source_repo", "path": "source_path", "licence": "licence_as_stated"}
-    return [{"file": name} | {key: rows[name][column] for key, column in columns.items()} for name in names]
+    return [each | {key: rows[each["file"]][column] for key, column in columns.items()} for each in found]

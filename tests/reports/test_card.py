@@ -23,7 +23,12 @@ def run(tmp_path):
     models.save_weights(network, run.weights / "pretrained.weights.h5")
     run.update(
         generator=spec,
-        data={"train": ["/somewhere/one.png"], "test_name": "mine", "degradation": {"name": "bicubic", "version": 1}},
+        data={
+            "train": ["/somewhere/one.png"],
+            "hashes": {"/somewhere/one.png": "0123456789abcdef"},
+            "test_name": "mine",
+            "degradation": {"name": "bicubic", "version": 1},
+        },
         started="first",
         device="a CPU",
         machine={"cores": 2, "gpus": []},
@@ -55,7 +60,9 @@ def test_a_card_holds_the_network_its_record_and_its_numbers(run, tmp_path, monk
     table = run.metrics()
     measured = table[(table["model"] == "pretrained") & (table["metric"] == "psnr_y")]["value"].mean()
     assert written["metrics"]["one photograph"]["psnr_y"] == pytest.approx(measured, abs=1e-4)
-    assert written["photographs"] == [{"file": "one.png", "source": "its/repo", "path": "a/one.png", "licence": "CC0"}]
+    (photograph,) = written["photographs"]
+    assert photograph.pop("hash") == "0123456789abcdef" and shipped.hashes("tiny") == {"one.png": "0123456789abcdef"}
+    assert photograph == {"file": "one.png", "source": "its/repo", "path": "a/one.png", "licence": "CC0"}
     folder = tmp_path / "weights" / "tiny"
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert 1 < len(lines) <= card.LINES and lines[0]["step"] == 10
