@@ -226,6 +226,10 @@
       take([...event.target.files]);
       event.target.value = ""; // the same file may be chosen again
     });
+    part("example").addEventListener("click", ({ currentTarget }) => {
+      const [, type, code] = currentTarget.firstElementChild.src.match(/^data:(.*?);base64,(.*)$/);
+      take([new File([Uint8Array.from(atob(code), (letter) => letter.charCodeAt(0))], "example.jpg", { type })]);
+    });
     for (const name of ["dragenter", "dragover", "dragleave", "drop"])
       addEventListener(name, (event) => {
         if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
@@ -250,7 +254,7 @@
   const needed = ["WebAssembly", "Worker", "OffscreenCanvas", "createImageBitmap", "CompressionStream", "DecompressionStream"];
   const missing = needed.filter((name) => !(name in window));
   if (missing.length) {
-    part("drop").hidden = true;
+    part("drop").hidden = part("example").hidden = true;
     say(`This browser is too old for it: it lacks ${missing.join(", ")}. Chrome 94, Firefox 113, Safari 16.4 and later have them.`);
   } else listen();
 })();

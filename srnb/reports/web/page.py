@@ -2,13 +2,17 @@
 
 import base64
 import gzip
+import io
 import json
 from functools import cache
 from pathlib import Path
 
 import jinja2
+from PIL import Image
 
 from srnb import files
+from srnb.data import datasets
+from srnb.reports import embedded
 from srnb.reports.web import choices, kernel
 
 FOLDER = Path(__file__).parent
@@ -41,6 +45,7 @@ def section(entries, *, lead, heading="", largest=None):
         heading=heading,
         lead=lead,
         left_out=left_out,
+        example=_example(),
         networks=json.dumps(described, separators=(",", ":")).replace("<", "\\u003c"),
         assets=sources | kernels | {id: text for text, id in packed.items()},
         style=(FOLDER / "style.css").read_text("utf-8"),
@@ -83,6 +88,15 @@ def _encoded(entry):
 
 def _packed(content):
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+@cache
+def _example():
+    """Return a small JPEG picture, a photograph of the sample at half its size, as a data address."""
+    content = io.BytesIO()
+    with Image.open(datasets.photographs("sample", "test")[0]) as picture:
+        picture.convert("RGB").reduce(2).save(content, "JPEG", quality=80)
+    return embedded.address(content.getvalue(), "image/jpeg")
 
 
 @cache

@@ -1,5 +1,6 @@
 """The page in a real browser gives what `srnb upscale` gives, and asks for nothing."""
 
+import base64
 import re
 
 import keras
@@ -143,6 +144,14 @@ def test_exif_orientation_is_applied(tab, run, tmp_path):
     assert name == "d_x4.png" and result.shape == (920, 600, 3)
     wanted = expected(inference.load(run.folder), path, tmp_path)
     assert np.mean(abs(result.astype(int) - wanted)) < 0.5  # decoders of JPEG differ by a level here and there
+
+
+def test_an_example_is_there_for_who_has_no_picture_at_hand(tab, run, tmp_path):
+    name, result = enlarged(tab, None, give=lambda tab, _: tab.click(".try .example"))
+    assert name == "example_x4.png"
+    source = tab.locator(".try .example img").get_attribute("src").removeprefix("data:image/jpeg;base64,")
+    (tmp_path / "example.jpg").write_bytes(base64.b64decode(source))
+    compare(result, expected(inference.load(run.folder), tmp_path / "example.jpg", tmp_path))
 
 
 def test_several_pictures_one_after_the_other_and_what_is_none(tab, tmp_path):
