@@ -21,7 +21,7 @@ from srnb.evaluation.ablation import changes, finals, measured, replicas, spread
 from srnb.evaluation.comparison import agreement, findings, gains, intervals, sentences, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
 from srnb.evaluation.published import checked, marked, published_values
-from srnb.evaluation.scenes import Scene, bicubic, held_out, upscale_pairs
+from srnb.evaluation.scenes import Scene, bicubic, enlarged_elsewhere, held_out, upscale_pairs
 from srnb.evaluation.tables import (
     COLUMNS,
     DEFAULT_METRICS,
@@ -51,6 +51,7 @@ __all__ = [
     "collect",
     "cost_plane",
     "differing_crops",
+    "enlarged_elsewhere",
     "evaluate",
     "failing_crops",
     "finals",

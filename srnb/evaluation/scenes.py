@@ -1,5 +1,6 @@
 """Scenes: a photograph downscaled, the original, and the result of each model."""
 
+import re
 from collections import Counter
 from collections.abc import MutableMapping
 from functools import partial
@@ -140,6 +141,38 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
         for name, model in models.items():
             scene.upscale(name, model)
         yield scene
+
+
+def enlarged_elsewhere(folder, pairs, *, scale):
+    """Return a model for `upscale_pairs` with these pairs, whose results are the files of a folder.
+
+    So pictures that another program has enlarged can be measured. A result is called like the HR file, or begins so:
+    baby.png, baby_x4.png or baby-ESRGAN.webp for baby.bmp. Raises ValueError if a photograph has none or several, and
+    the model raises it for a result that is not `scale` times as large as LR.
+    """
+    found = images.find(folder)
+    results = iter([_result(found, Path(hr).stem, folder) for hr, _ in pairs])
+
+    def model(lr):
+        path = next(results)
+        sr, (height, width) = images.read(path), lr.shape[:2]
+        if sr.shape[:2] != (height * scale, width * scale):
+            raise ValueError(
+                f"{path} must have {width * scale}x{height * scale} pixels. Received: {sr.shape[1]}x{sr.shape[0]}"
+            )
+        return sr
+
+    return model
+
+
+def _result(paths, stem, folder):
+    """Return the path of the result for a photograph: of this name, or else beginning with it."""
+    own = [path for path in paths if path.stem == stem]
+    own = own or [path for path in paths if re.fullmatch(re.escape(stem) + r"([^A-Za-z0-9].*|x\d+)", path.stem)]
+    if len(own) != 1:
+        names = ", ".join(path.name for path in own) or "none"
+        raise ValueError(f"{folder} must hold one result for each photograph. Received: {names} for {stem}")
+    return own[0]
 
 
 def bicubic(lr, scale):

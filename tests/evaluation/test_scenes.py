@@ -117,3 +117,24 @@ def test_held_out_scenes_are_those_of_the_run_made_small_as_it_says(photographs)
         assert list(scene.pictures) == ["LR", "bicubic", "half", "HR"] and scene.scale == 2
         np.testing.assert_array_equal(scene.sr["half"], images.from_uint8(np.full((50, 62, 3), 128, "uint8")))
     assert not np.array_equal(expected[0], degrade.degrade(images.to_uint8(scenes[0].hr), scale=2, name="realesrgan"))
+
+
+def test_pictures_of_another_program_are_measured_as_those_of_a_network(photographs, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    scenes = list(evaluation.upscale_pairs({}, photographs, scale=4))
+    for scene, name in zip(scenes, ("{}.png", "{}_x4.png", "{}x4.png", "{}-ESRGAN.png", "{} out.png"), strict=True):
+        images.write(folder / name.format(scene.image), scene.sr["bicubic"])
+    elsewhere = evaluation.enlarged_elsewhere(folder, photographs, scale=4)
+    for scene in evaluation.upscale_pairs({"elsewhere": elsewhere}, photographs, scale=4):
+        np.testing.assert_array_equal(scene.sr["elsewhere"], scene.sr["bicubic"])
+
+    images.write(folder / "photograph1_other.png", scenes[0].hr)
+    with pytest.raises(ValueError, match=r"Received: photograph1_other\.png, photograph1_x4\.png for photograph1$"):
+        evaluation.enlarged_elsewhere(folder, photographs, scale=4)
+    images.write(folder / "photograph0.png", scenes[0].lr)
+    elsewhere = evaluation.enlarged_elsewhere(folder, photographs[:1], scale=4)
+    with pytest.raises(ValueError, match=r"photograph0\.png must have 60x48 pixels\. Received: 15x12"):
+        next(evaluation.upscale_pairs({"elsewhere": elsewhere}, photographs[:1], scale=4))
+    with pytest.raises(ValueError, match="Received: none for photograph10"):
+        evaluation.enlarged_elsewhere(folder, [(tmp_path / "photograph10.png", None)], scale=4)
