@@ -303,7 +303,7 @@ METRICS = {
     ),
     "peak_memory": Metric(
         *("memory", "MiB", "lower"),
-        "resident at most beyond what was before; {repeats} runs after a first one; result of {picture}",
+        "of the maps that are held at once, counted from the graph; result of {picture}, untiled",
         None,
     ),
 }

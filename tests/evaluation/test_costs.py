@@ -1,6 +1,4 @@
-"""costs: counted by hand, measured on what really runs; and the plane on which they stand beside published ones."""
-
-import sys
+"""costs: counted by hand, timed on what really runs; and the plane on which they stand beside published ones."""
 
 import numpy as np
 import pandas as pd
@@ -40,15 +38,16 @@ def halved(lr):
     return np.full((lr.shape[0] * 2, lr.shape[1] * 2, 3), 0.5, "float32")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's record of the peak is Linux'")
-def test_memory_is_what_a_run_takes_beyond_what_was_there():
-    kept = np.ones(64 * 2**20, "uint8")
-
-    def greedy(lr):
-        return np.ones(200 * 2**20, "uint8")[: lr.shape[0] * lr.shape[1] * 3].reshape(lr.shape) / 255
-
-    table = costs.measure({"greedy": greedy}, scale=2, datasets=["a"])
-    assert 195 < values(table, "greedy")["peak_memory"] < 240 and kept.all()
+def test_memory_is_that_of_the_maps_whatever_the_process_held_before():
+    wide = {"name": "wide", "scale": 2, "body": "k3n64s1 relu k3n64s1 relu k3n12s1 shuffle2"}
+    networks = {"tiny": models.build(SPEC), "wide": models.build(wide), "half": halved}
+    first, again = (costs.measure(networks, scale=2, datasets=["a"]) for _ in range(2))
+    for name, maps in (("tiny", 16), ("wide", 64)):  # a layer's input and its result, float32, for each pixel of lr
+        assert values(first, name)["peak_memory"] == pytest.approx(2 * maps * 4 * 180 * 320 / 2**20)
+    assert all(values(first, name)["peak_memory"] == values(again, name)["peak_memory"] for name in ("tiny", "wide"))
+    assert not {"peak_memory"} & {*values(first, "half"), *values(first, "bicubic")}  # nobody can count it there
+    lower = costs.measure({"wide": networks["wide"]}, scale=2, datasets=["a"], precision="bfloat16")
+    assert values(lower, "wide")["peak_memory"] < values(first, "wide")["peak_memory"]
 
 
 def test_costs_are_of_no_photograph_and_no_verdict():

@@ -18,7 +18,7 @@ PRESET = {
     **{"gan_steps": 6, "gan_batch_size": 2, "gan_patch_size": 32, "discriminator_width": 4, "perceptual_weight": 0.0},
     **{"log_every": 2, "validate_every": 2, "blends": "", "shipped_networks": "", "strips": 1},
 }
-MEASURED = re.compile("seconds_per_megapixel|peak_memory")
+MEASURED = re.compile("seconds_per_megapixel")
 PROGRAM = str(Path(sys.executable).parent / "srnb")
 ENVIRONMENT = os.environ | {"KERAS_BACKEND": "tensorflow"}
 
