@@ -36,6 +36,19 @@ def show(scenes, **options):
     return HTML(inspector(scenes, **options))
 
 
+def save(scenes, folder):
+    """Write the pictures of `evaluation.Scene`s to <folder>/<photograph>/<name>.png, in place of what was there.
+
+    The report and the blind test read them from there; what an earlier evaluation left would be shown with the rest.
+    """
+    for path in Path(folder).glob("*/*.png"):
+        path.unlink()
+    for scene in scenes:
+        (Path(folder) / scene.image).mkdir(parents=True, exist_ok=True)
+        for name, picture in scene.pictures.items():
+            images.write(Path(folder) / scene.image / f"{name}.png", picture)
+
+
 def inspector(scenes, *, left=None, right=None, notes=None, largest=900, keep=""):
     """Return the HTML of an inspector.
 

@@ -40,6 +40,16 @@ def test_scenes_bring_their_numbers():
     assert f'data-name="gan" data-note="PSNR Y {table["value"][0]:.4g} dB"' in text
 
 
+def test_saved_pictures_replace_those_of_models_no_longer_measured(tmp_path):
+    pictures = scene()
+    for models in ({"gan": pictures["gan"], "compact": pictures["gan"]}, {"gan": pictures["bicubic"]}):
+        inspector.save([Scene("a", pictures["LR"], pictures["HR"], sr=models)], tmp_path)
+    (tmp_path / "notes.txt").write_text("not ours")
+    inspector.save([Scene("b", pictures["LR"], pictures["HR"], sr=models)], tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["HR.png", "LR.png", "gan.png"]
+    assert {path.parent.name for path in tmp_path.glob("*/*")} == {"b"} and (tmp_path / "notes.txt").exists()
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, open_page):
     path = tmp_path_factory.mktemp("page") / "index.html"
