@@ -272,13 +272,13 @@ def command(run, record):
 
 
 def facts(record):
-    """Return the facts below the title, each as text: preset, backend, device, date, duration, commit."""
+    """Return the facts below the title, each as text: preset, backend, device, date, what it took, commit."""
     git, found = record.get("git") or {}, []
     if record.get("preset"):
         found.append(f"preset {record['preset']}")
     found += [record.get("backend"), record.get("device"), (record.get("started") or "")[:10]]
     if record.get("seconds"):
-        found.append(progress.duration(record["seconds"]))
+        found.append(f"took {progress.duration(record['seconds'])}")
     if git.get("commit"):
         found.append(f"commit {git['commit'][:7]}{' with local changes' if git['dirty'] else ''}")
     return [fact for fact in found if fact]

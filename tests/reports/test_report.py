@@ -129,6 +129,10 @@ def test_everything_is_there_and_code_is_folded(text):
     assert text.count("<polyline") == 1 and text.count('class="scene"') == 2
 
 
+def test_a_duration_cannot_be_read_as_a_time_of_day(run, text):
+    assert "preset sample · jax · took 1:01" in text and "· took 1:01" in report.markdown(run)
+
+
 def test_what_failed_stands_on_top_and_is_no_markup(text):
     assert "<b>This run failed in 02_train, cell 4.</b> ValueError: a &lt;b&gt; must hold" in text
     assert '<pre tabindex="0">f(&lt;x&gt;)</pre>' in text and "1 of 2 steps are complete" in text
