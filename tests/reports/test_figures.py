@@ -94,6 +94,36 @@ def test_quality_against_cost_names_networks_of_papers_and_marks_ours_where_only
     assert "gan 16" in figure.alt and "SRResNet, EDSR" in figure.alt
 
 
+def boxes(figure):
+    FigureCanvasAgg(figure).draw()
+    return {text.get_text(): text.get_window_extent() for text in figure.axes[-1].texts}
+
+
+def test_names_of_dots_cover_neither_each_other_nor_dots_and_are_not_cut_off():
+    values = [("SRResNet", 127.8, 32.05), ("CARN", 90.9, 32.13), ("RCAN", 921.7, 32.63), ("RRDB", 1032.6, 32.60)]
+    points = pd.DataFrame(values, columns=["model", "cost", "quality"]).assign(dataset="Set5", published=True)
+    entropy, gradient = [7.45, 7.24, 7.66, 7.72, 6.9, 7.0], [420, 395, 465, 540, 175, 160]
+    photographs = pd.DataFrame(
+        {"file": [f"a_photograph_{i}.png" for i in range(6)], "split": ["train"] * 3 + ["test"] * 3}
+    )
+    drawn = [figures.cost_quality(points), figures.content(photographs.assign(entropy=entropy, gradient=gradient))]
+    for figure in drawn:
+        axis, placed = figure.axes[-1], boxes(figure)
+        assert len(placed) in (4, 6)
+        for name, box in placed.items():
+            assert not box.count_overlaps([other for key, other in placed.items() if key != name]), name
+            assert figure.bbox.contains(*box.min) and figure.bbox.contains(*box.max), name
+            for dots in axis.collections:
+                assert not any(box.contains(*place) for place in axis.transData.transform(dots.get_offsets())), name
+
+
+def test_what_lies_beyond_lr_is_not_struck_through():
+    frequencies = np.linspace(0.01, 0.5, 50)
+    figure = figures.spectra({"gan": (frequencies, frequencies), "HR": (frequencies, frequencies)}, limit=0.125)
+    level = figure.axes[0].transData.transform((0, 1))[1]
+    assert boxes(figure)[" beyond LR"].y1 < level
+
+
 def test_maps_of_a_row_share_their_scale_and_spectra_stand_beside_hr(shown):
     pictures = {"bicubic": shown["bicubic"], "gan": shown["HR"]}
     errors = {"bicubic": np.full((40, 48), 4.0), "gan": np.full((40, 48), 2.0)}

@@ -58,7 +58,7 @@ def spectra(curves, *, reference="HR", limit=None):
         ends.append(f"{name} {np.interp(0.35, frequencies, share):.2g}")
     axis.axhline(1, color=INK, linewidth=1)
     if limit is not None:
-        dashed(axis, limit, "beyond LR")
+        dashed(axis, limit, "beyond LR", height=0.1)  # below the curves, which begin at 1
     axis.set(yscale="log")
     axis.set_xlabel("frequency (cycles per pixel)")
     axis.set_ylabel(f"power beside {reference}")

@@ -7,6 +7,7 @@ import functools
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from srnb.evaluation.metrics import METRICS
 
@@ -21,6 +22,12 @@ STYLE = {
     "axes.titlesize": 9,
     "figure.titlesize": 10,
 }
+SIDES = (  # of a dot, in the order in which its name tries them: offset in points, alignment across and up
+    *(((5, 0), "left", "center"), ((-5, 0), "right", "center")),
+    *(((0, 4), "center", "bottom"), ((0, -4), "center", "top")),
+    *(((4, 4), "left", "bottom"), ((-4, 4), "right", "bottom"), ((4, -4), "left", "top"), ((-4, -4), "right", "top")),
+)
+DOT = 6  # pixels around the middle of a dot that a name keeps free
 WIDEST = 10  # inches: a page shows a figure about 1000 pixels wide, and text of 8 points is then 11 pixels high
 
 
@@ -99,6 +106,39 @@ def dashed(axis, place, text, *, upright=True, height=0.98, colour=INK):
         axis.axhline(place, color=colour, linestyle="--", linewidth=1)
         where = {"text": text, "xy": (0.02, place), "xycoords": ("axes fraction", "data"), "va": "bottom"}
     axis.annotate(**where, color=colour)
+
+
+def named(axis, text, point):
+    """Write a name beside a point, for `apart` to find its place."""
+    place = {"xytext": (5, 0), "textcoords": "offset points", "in_layout": False}
+    axis.annotate(text, point, parse_math=False, **place)
+
+
+def apart(figure):
+    """Move each name of `named` to the first of SIDES where it covers no dot and no name before it, and is not cut off.
+
+    To be called last: what covers what is known once the figure has its layout.
+    """
+    for text in _texts(figure):
+        text.set_parse_math(False)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        offsets = [axis.transData.transform(dots.get_offsets()) for dots in axis.collections]
+        taken = [Bbox([place - DOT, place + DOT]) for each in offsets for place in each]
+        for text in [text for text in axis.texts if not text.get_in_layout()]:
+            side = min(SIDES, key=lambda side: _harm(_placed(text, side), axis.bbox.padded(DOT), taken))
+            taken.append(_placed(text, side))
+
+
+def _placed(text, side):
+    offset, across, up = side
+    text.set(position=offset, ha=across, va=up)
+    return text.get_window_extent()
+
+
+def _harm(box, around, taken):
+    """Return by how much a box leaves what is around it, in corners, and how many of others it covers."""
+    return sum(not around.contains(*corner) for corner in (box.min, box.max)), box.count_overlaps(taken)
 
 
 def label(metric):

@@ -3,7 +3,7 @@
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from srnb.evaluation.metrics import METRICS
-from srnb.reports.figures.drawing import COLOURS, INK, dashed, label, new, themed
+from srnb.reports.figures.drawing import COLOURS, INK, apart, dashed, label, named, new, themed
 
 
 @themed
@@ -41,20 +41,19 @@ def cost_quality(points, *, quality="psnr_y"):
     ours = points[~points["published"]].dropna(subset=["cost"]).drop_duplicates("model").set_index("model")["cost"]
     colours = dict(zip(ours.index, COLOURS * len(ours), strict=False))
     limits = points["cost"].min() / 3, points["cost"].max() * 3
-    figure, axes = new(4.3 * len(panels) + 1.2, 3.4, columns=len(panels), squeeze=False)
+    figure, axes = new(3 * len(panels) + 1.2, 3.2, columns=len(panels), squeeze=False)
     for axis, (dataset, rows) in zip(axes[0], panels, strict=True):
         known, theirs = (rows[rows["published"] == side].dropna(subset=["cost"]) for side in (False, True))
         for row in known.itertuples():
             axis.scatter(row.cost, row.quality, s=54, color=colours[row.model], zorder=3)
-        for number, row in enumerate(theirs.sort_values(["cost", "quality"], ascending=[True, False]).itertuples()):
+        for row in theirs.sort_values(["cost", "quality"], ascending=[True, False]).itertuples():
             axis.scatter(row.cost, row.quality, s=18, color=INK, zorder=2)
-            place = {"xytext": (0, -11 if number % 2 else 5), "textcoords": "offset points", "ha": "center"}
-            axis.annotate(row.model, (row.cost, row.quality), fontsize=7, **place)
+            named(axis, row.model, (row.cost, row.quality))
         for level in rows.loc[rows["model"] == "bicubic", "quality"]:
             dashed(axis, level, "bicubic", upright=False)
         if known.empty and len(ours):
             axis.axvspan(ours.min() / 1.1, ours.max() * 1.1, color=INK, alpha=0.2, linewidth=0)
-            axis.annotate(" ours", (ours.max() * 1.1, 0.96), xycoords=("data", "axes fraction"), fontsize=7)
+            axis.annotate(" ours", (ours.max() * 1.1, 0.96), xycoords=("data", "axes fraction"))
         axis.set(xscale="log", xlim=limits)
         axis.xaxis.set_major_locator(LogLocator(subs=(1,) if limits[1] > 100 * limits[0] else (1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:,.0f}")
@@ -63,14 +62,15 @@ def cost_quality(points, *, quality="psnr_y"):
         axis.set_xlabel("multiply-adds for 1280x720 (10⁹) ↓")
         axis.margins(0.15)
     axes[0, 0].set_ylabel(label(quality))
-    handles = [axes[0, 0].scatter([], [], s=54, color=colour, label=name) for name, colour in colours.items()]
+    handles = [axes[0, 0].scatter([], [], s=54, color=colour, label=model) for model, colour in colours.items()]
     figure.legend(handles=handles, loc="outside right upper")
-    said = "; ".join(f"{name} {cost:,.4g}" for name, cost in ours.items())
+    apart(figure)
+    said = "; ".join(f"{model} {cost:,.4g}" for model, cost in ours.items())
     names = ", ".join(points.loc[points["published"], "model"].unique())
     return figure.described(
         "What quality costs: further left is less work, further up nearer to the truth; networks of papers are grey.",
-        f"{METRICS[quality].name} against multiply-adds on {', '.join(name for name, _ in panels)}. Multiply-adds in "
-        f"10⁹: {said}.{f' From papers: {names}.' if names else ''}",
+        f"{METRICS[quality].name} against multiply-adds on {', '.join(dataset for dataset, _ in panels)}. "
+        f"Multiply-adds in 10⁹: {said}.{f' From papers: {names}.' if names else ''}",
     )
 
 
@@ -98,10 +98,10 @@ def scatter(table, metrics, *, reference="bicubic"):
     axes[0][0].set_ylabel("model")
     dots = [dot for dot in axes[0][0].collections if dot.get_label() in models]
     figure.legend(handles=dots, loc="outside lower center", ncols=len(models))
-    named = " and ".join(METRICS[metric].name for metric in metrics)
+    listed = " and ".join(METRICS[metric].name for metric in metrics)
     return figure.described(
-        f"Photograph by photograph, {named} against {reference}; on the line both are equal.",
-        f"Scatter for {named}: {', '.join(models)} against {reference}, a dot for each photograph.",
+        f"Photograph by photograph, {listed} against {reference}; on the line both are equal.",
+        f"Scatter for {listed}: {', '.join(models)} against {reference}, a dot for each photograph.",
     )
 
 
@@ -112,12 +112,14 @@ def content(table):
     for (split, rows), colour, marker in zip(table.groupby("split", sort=False), COLOURS, "os", strict=False):
         axis.scatter(rows["entropy"], rows["gradient"], color=colour, marker=marker, label=split)
         for row in rows.itertuples() if len(table) <= 40 else ():
-            axis.annotate(row.file, (row.entropy, row.gradient), xytext=(4, 3), textcoords="offset points", fontsize=7)
+            named(axis, row.file, (row.entropy, row.gradient))
     axis.set(xlabel="entropy of grey levels (bits)", ylabel="gradient energy (levels²)", yscale="log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.yaxis.set_minor_locator(NullLocator())
+    axis.margins(0.08)
     axis.legend()
+    apart(figure)
     splits = ", ".join(f"{count} {split}" for split, count in table["split"].value_counts().items())
     return figure.described(
         "How much there is to learn from each photograph: entropy of its grey levels, and energy of its gradient.",
