@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path, PurePath
 
 import nbformat
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -182,10 +183,13 @@ def limits(record, table, differences, log):
                     f"{_name(row.metric)} ({signed(row.difference, row.metric)})" for row in rows.itertuples()
                 )
                 found.append(f"{LABELS.get(name, name)} {words} {listed}.")
-        found.append(
-            f"{_count(count, 'photograph').capitalize()} held out say{'s' if count == 1 else ''} little about others: "
+        words = (
             "read the intervals before the means. An interval tells of these photographs, not of another training."
+            if np.isfinite(own["low"]).any()
+            else "so few have no interval, and no difference here is certain."
         )
+        say = f"{_count(count, 'photograph').capitalize()} held out say{'s' if count == 1 else ''} little about others"
+        found.append(f"{say}: {words}")
     if record.get("seed") is not None:
         found.append(f"One training, with seed {record['seed']}: another seed moves every number here.")
     degradation = ((record.get("data") or {}).get("degradation") or {}).get("name")

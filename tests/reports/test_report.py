@@ -177,6 +177,19 @@ def test_half_a_run_says_so_first(tmp_path):
     assert "<b>This run is not finished: interrupted.</b> 1 of 2 steps are complete" in text
 
 
+@pytest.mark.parametrize("count", [4, 6])
+def test_limits_speak_of_intervals_only_where_there_are_some(tmp_path, count):
+    rows = [("bicubic", "set", f"image{i}", "psnr_y", "", 25.0) for i in range(count)]
+    rows += [("gan", "set", f"image{i}", "psnr_y", "", 26.0 + i / 10) for i in range(count)]
+    run = runs.Run(tmp_path / "run")
+    run.write_metrics(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    text = report.render(run).read_text()
+    limits = text.partition('<h2 id="limits">')[2].partition("</ul>")[0]
+    assert f"{count} photographs held out say little about others" in limits
+    assert ("read the intervals before the means" in limits) == (count == 6)
+    assert ("so few have no interval" in limits) == (count == 4)
+
+
 def test_notices_are_text_beside_the_curves(tmp_path):
     run = runs.Run(tmp_path / "noticed")
     run.update(status="running", notebooks={})
