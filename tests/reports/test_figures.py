@@ -100,16 +100,14 @@ def boxes(figure):
 
 
 def test_names_of_dots_cover_neither_each_other_nor_dots_and_are_not_cut_off():
-    values = [("SRResNet", 127.8, 32.05), ("CARN", 90.9, 32.13), ("RCAN", 921.7, 32.63), ("RRDB", 1032.6, 32.60)]
-    points = pd.DataFrame(values, columns=["model", "cost", "quality"]).assign(dataset="Set5", published=True)
-    entropy, gradient = [7.45, 7.24, 7.66, 7.72, 6.9, 7.0], [420, 395, 465, 540, 175, 160]
-    photographs = pd.DataFrame(
-        {"file": [f"a_photograph_{i}.png" for i in range(6)], "split": ["train"] * 3 + ["test"] * 3}
-    )
-    drawn = [figures.cost_quality(points), figures.content(photographs.assign(entropy=entropy, gradient=gradient))]
+    published = evaluation.published_values(datasets=["Set5"])
+    points = evaluation.cost_plane(pd.DataFrame(columns=evaluation.COLUMNS), published)
+    files = {"camera": (7.24, 395), "astronaut": (7.45, 420), "coffee": (7.66, 465), "motorcycle_left": (7.72, 540)}
+    photographs = pd.DataFrame(files.values(), columns=["entropy", "gradient"]).assign(file=list(files), split="train")
+    drawn = [figures.cost_quality(points), figures.content(photographs)]
     for figure in drawn:
         axis, placed = figure.axes[-1], boxes(figure)
-        assert len(placed) in (4, 6)
+        assert len(placed) >= 4
         for name, box in placed.items():
             assert not box.count_overlaps([other for key, other in placed.items() if key != name]), name
             assert figure.bbox.contains(*box.min) and figure.bbox.contains(*box.max), name
