@@ -3,7 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
 import pandas as pd
@@ -22,6 +22,7 @@ def write(results):
     """Write index.html, the runs of a results folder with links to their reports; return `evaluation.collect` of it."""
     frame = evaluation.collect(results)
     rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
+    rows.sort(key=lambda row: row["sort"]["started"], reverse=True)
     varying, by_name = _varying(rows), {row["run"]: row for row in rows}
     for row in rows:
         row["varying"] = {name: row["values"][name] for name in varying if name in row["values"]}
@@ -66,18 +67,18 @@ def _row(folder, row):
         table = article.held_out(run)
         if table is not None:
             model = article.final(table)
-            averages = evaluation.summary(table, by=("model",))
+            averages, verdicts = evaluation.summary(table, by=("model",)), _verdicts(table, model)
             for metric in averages.columns.intersection(INDEXED):
                 value = averages.loc[model, metric]
                 gain = value - averages[metric].get("bicubic", float("nan"))
-                better = (gain > 0) == (metrics.METRICS[metric].direction == "higher")
                 means[metric] = {
                     "name": metrics.METRICS[metric].name,
                     "value": article.number(value, metric),
                     "sort": float(value),
                     "gain": "" if pd.isna(gain) else article.signed(gain, metric, unit=False),
-                    "verdict": "" if pd.isna(gain) or not gain else "better" if better else "worse",
+                    "verdict": verdicts.get(metric, ""),
                 }
+    row = row | {"started": _began(record)}
     return {
         **{name: _shown(value, name) for name, value in row.items()},
         "sort": {name: _sortable(row.get(name)) for name in ("run", "status", "started", "seconds")},
@@ -85,9 +86,27 @@ def _row(folder, row):
         "model": model,
         "means": means,
         "base": record.get("base"),
-        "values": {name: value for name, value in (record.get("values") or {}).items() if name not in article.RUNNER},
+        "values": _settings(record),
         "thumbnail": _thumbnail(folder, model),
     }
+
+
+def _began(record):
+    """Return when the first notebook of a run began: a variation is planned, with its record, before its turn comes."""
+    begun = [step["started"] for step in (record.get("notebooks") or {}).values() if step.get("started")]
+    return min(begun, default=record.get("started"))
+
+
+def _verdicts(table, model):
+    """Return {metric: verdict} of a model against bicubic, counting the questions of the index alone."""
+    asked = table[table["model"].isin(["bicubic", model]) & table["metric"].isin(INDEXED)]
+    return {} if asked["model"].nunique() < 2 else evaluation.intervals(asked).set_index("metric")["verdict"].to_dict()
+
+
+def _settings(record):
+    """Return the settings of a run, without those of the runner; a run that it started from is named, not its path."""
+    values = {name: value for name, value in (record.get("values") or {}).items() if name not in article.RUNNER}
+    return values | ({"start_from": PurePath(values["start_from"]).name} if values.get("start_from") else {})
 
 
 def _varying(rows):

@@ -229,9 +229,28 @@ def test_index_links_to_reports(run):
     frame = overview.write(run.folder.parent)
     text = (run.folder.parent / "index.html").read_text()
     assert list(frame["run"]) == ["sample"] and '<a href="sample/report/index.html">sample</a>' in text
-    assert '25.00<span class="change worse">−1.00</span>' in text
-    assert '0.300<span class="change better">−0.100</span>' in text
+    few = "too few photographs"  # one: no difference has a colour
+    assert f'25.00<span class="change {few}">−1.00</span>' in text
+    assert f'0.300<span class="change {few}">−0.100</span>' in text
     assert Page(text).fetched == []
+
+
+def test_index_colours_a_difference_by_its_verdict_and_tells_when_a_variation_began(tmp_path):
+    for name, count in (("few", 4), ("enough", 8)):
+        rows = [("bicubic", "set", f"image{i}", "psnr_y", "", 25.0) for i in range(count)]
+        rows += [("gan", "set", f"image{i}", "psnr_y", "", 26.0 + i / 10) for i in range(count)]
+        runs.Run(tmp_path / name).write_metrics(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    begun = {"03_gan": {"status": "complete", "started": "2026-11-01T10:30:00+00:00"}}
+    base = {"status": "complete", "started": "2026-11-01T09:00:00+00:00", "values": {"start_from": "", "seed": 0}}
+    runs.Run(tmp_path / "few").update(**base, notebooks={})
+    planned = base | {"values": {"start_from": str(tmp_path / "few"), "seed": 0}, "notebooks": begun, "base": "few"}
+    runs.Run(tmp_path / "enough").update(**planned)
+    overview.write(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert '<span class="change too few photographs">+1.15</span>' in text
+    assert '<span class="change better">+1.35</span>' in text
+    assert re.findall(r'data-name="started">([^<]*)<', text) == ["2026-11-01 10:30", "2026-11-01 09:00"]
+    assert 'data-name="differs in">start_from few</td>' in text and str(tmp_path) not in text
 
 
 def test_costs_are_columns_of_a_report_and_count_as_no_photograph(tmp_path):
