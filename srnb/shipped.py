@@ -4,8 +4,10 @@ card.json says what a network is, how it was trained and what it measures; `repo
 `inference.load` builds the network.
 """
 
+import csv
 import json
 from pathlib import Path
+from statistics import fmean
 
 from safetensors import safe_open
 
@@ -29,6 +31,19 @@ def card(name):
     if name not in names():
         raise ValueError(f"a network that ships must be one of {', '.join(names()) or 'none'}. Received: {name!r}")
     return json.loads((FOLDER / name / "card.json").read_text("utf-8"))
+
+
+def baseline(name):
+    """Return {set: {metric: mean}} of bicubic on the LR on which a shipped network was measured.
+
+    Raises ValueError like `card`.
+    """
+    found = {}
+    with open(FOLDER / card(name)["name"] / "metrics.csv", encoding="utf-8", newline="") as rows:
+        for row in csv.DictReader(rows):
+            if row["model"] == "bicubic":
+                found.setdefault(row["dataset"], {}).setdefault(row["metric"], []).append(float(row["value"]))
+    return {dataset: {metric: fmean(each) for metric, each in own.items()} for dataset, own in found.items()}
 
 
 def file(name):

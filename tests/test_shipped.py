@@ -68,6 +68,17 @@ def test_the_table_of_the_readme_is_that_of_the_cards():
     assert all(part in readme for part in table.split("\n\n"))
 
 
+def test_the_listing_compares_on_shared_sets_and_with_bicubic_on_the_same_pictures(tmp_path):
+    from click.testing import CliRunner
+
+    from srnb import cli
+
+    listed = CliRunner().invoke(cli.main, ["models", "--results", str(tmp_path)])
+    assert listed.exit_code == 0 and "held out:" not in listed.output, "each network held out others"
+    assert "    BSD100, LR by realesrgan: psnr_y 22.93 (bicubic 22.73), ssim_y 0.514 (bicubic 0.5005)" in listed.output
+    assert "    Set5: psnr_y 31.46 (bicubic 28.43)" in listed.output
+
+
 def test_a_name_that_does_not_ship_says_what_does():
     with pytest.raises(ValueError, match=r"must be one of .*Received: 'kompact'"):
         shipped.card("kompact")

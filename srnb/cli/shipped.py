@@ -7,6 +7,8 @@ import click
 
 from srnb.cli.command import main, plainly, results_option
 
+SHOWN = ("psnr_y", "ssim_y", "lpips_alex")
+
 
 @main.command()
 @click.option("--markdown", is_flag=True, help="Print the networks that ship as a table for a README instead.")
@@ -15,7 +17,8 @@ from srnb.cli.command import main, plainly, results_option
 def models(markdown, results):
     """List what `--model` takes: the networks that ship, and the generators of finished runs.
 
-    Metrics are means over a set, as measured by `srnb evaluate` or notebook 4.
+    Metrics are means over a set, as measured by `srnb evaluate` or notebook 4, beside those of bicubic on the
+    same pictures. Means over what a training held out are on the network's card: they differ in their photographs.
     """
     from srnb import runs, shipped
 
@@ -30,11 +33,16 @@ def models(markdown, results):
         size = (shipped.FOLDER / name / "weights.safetensors").stat().st_size / 2**20
         click.echo(f"{name}: x{card['spec']['scale']}, {card['parameters']:,} parameters, {size:.1f} MiB")
         click.echo(f"    {card['summary']}")
+        made = card["degradation"]["name"]
+        bicubic = shipped.baseline(name)
         for dataset, values in card["metrics"].items():
-            shown = [
-                f"{metric} {values[metric]:.4g}" for metric in ("psnr_y", "ssim_y", "lpips_alex") if metric in values
-            ]
-            click.echo(f"    {dataset}: {', '.join(shown)}")
+            if dataset != "held out":
+                shown = [
+                    f"{metric} {values[metric]:.4g} (bicubic {bicubic[dataset][metric]:.4g})"
+                    for metric in SHOWN
+                    if metric in values
+                ]
+                click.echo(f"    {dataset}{f', LR by {made}' * (made != 'bicubic')}: {', '.join(shown)}")
     for run in runs.find(results):
         weights = [run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")]
         stages, spec = [path.name.partition(".")[0] for path in weights if path.is_file()], run.read().get("generator")
