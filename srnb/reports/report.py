@@ -181,7 +181,9 @@ def _saved(run, prefix):
             words = path.stem.removeprefix(prefix)
             caption = picture.info.get("Title") or f"A detail of {words}, whole photograph on the left."
             alternative = picture.info.get("Description") or f"Strip of pictures: {words}"
-            found.append({"source": embedded.webp(picture, quality=85), "caption": caption, "alt": alternative})
+            inches = picture.width / picture.info.get("dpi", (150,))[0]
+            source = embedded.webp(picture, quality=85)
+            found.append({"source": source, "caption": caption, "alt": alternative, "inches": inches})
     return found
 
 
@@ -193,7 +195,8 @@ def _plane(table):
     points = evaluation.plane(table, dataset=table["dataset"].iloc[0])
     between = [name for name in points.index if name.endswith("% gan")]
     figure = figures.perception_distortion(points, line=["pretrained", *between, "gan"] if between else [])
-    return [{"source": embedded.svg(figure), "caption": figure.caption, "alt": figure.alt}]
+    size = {"inches": figure.get_figwidth()}
+    return [{"source": embedded.svg(figure), "caption": figure.caption, "alt": figure.alt, **size}]
 
 
 def _numbered(found, number):

@@ -66,6 +66,19 @@ def test_the_first_table_fits_a_phone(results, open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+def test_a_figure_on_a_phone_keeps_text_that_can_be_read_and_says_that_it_scrolls(results, open_page):
+    for width, scrolls in ((390, True), (1440, False)):
+        page = open_page(results / "b" / "report" / "index.html", size=(width, 844))
+        frame = page.locator(".drawing .wide").first
+        drawn = frame.locator("img").bounding_box()["width"]
+        inches = float(frame.locator("img").evaluate("img => img.style.getPropertyValue('--inches')"))
+        assert drawn / inches * 8 / 72 >= 9, "pixels of text of 8 points"
+        assert ("scrolls" in (frame.get_attribute("class"))) == scrolls
+        hint = frame.evaluate("e => getComputedStyle(e, '::before').content")
+        assert ("scroll sideways" in hint) == scrolls
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_full_screen_is_larger(results, open_page):
     page = open_page(results / "b" / "report" / "index.html")
     page.wait_for_selector(".inspector[data-state]")

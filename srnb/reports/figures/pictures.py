@@ -51,7 +51,7 @@ def strip(shown, *, box=None, title="", notes=None, height=2.3):
         axis.set_title(name)
         axis.set_xlabel((notes or {}).get(name, ""))
     if title:
-        figure.suptitle(title)
+        figure.suptitle(title, x=0.005, ha="left")  # where a page that is narrower begins
     said = "; ".join(f"{name}: {text}" for name, text in (notes or {}).items() if name in shown).replace("\n", ", ")
     part = "HR whole with a square, then the square of each: " if box is not None else ""
     caption = f"{title or 'One scene'}. Left, the whole photograph with the part marked." if box is not None else title
@@ -115,7 +115,7 @@ def differences(shown, errors, judged, *, title=""):
         bar.set_label(text)
         bar.ax.tick_params(labelsize=7, colors=INK)
         bar.outline.set_visible(False)
-    figure.suptitle(title)
+    figure.suptitle(title, x=0.005, ha="left")
     said = "; ".join(
         f"{name} {errors[name].mean():.3g} grey levels and LPIPS {judged[name].mean():.3g}" for name in shown
     )
