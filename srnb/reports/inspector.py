@@ -41,8 +41,11 @@ def save(scenes, folder):
 
     The report and the blind test read them from there; what an earlier evaluation left would be shown with the rest.
     """
-    for path in Path(folder).glob("*/*.png"):
-        path.unlink()
+    for earlier in Path(folder).glob("*/"):
+        for path in earlier.glob("*.png"):
+            path.unlink()
+        if not any(earlier.iterdir()):
+            earlier.rmdir()
     for scene in scenes:
         (Path(folder) / scene.image).mkdir(parents=True, exist_ok=True)
         for name, picture in scene.pictures.items():
