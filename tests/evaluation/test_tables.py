@@ -155,7 +155,7 @@ def test_the_command_writes_the_table_and_prints_the_means(photographs, tmp_path
     result = CliRunner().invoke(main, ["evaluate", "--sets", folder, "--metrics", "psnr_y,ssim_y", "--out", str(out)])
     assert result.exit_code == 0, result.output
     table = pd.read_csv(out)
-    assert len(table) == 5 * 2 + 3 and list(table) == evaluation.COLUMNS  # bicubic's parameters, time and memory
+    assert len(table) == 5 * 2 + 2 and list(table) == evaluation.COLUMNS  # bicubic's parameters and time
     mean = table.loc[table["metric"] == "psnr_y", "value"].mean()
     assert f"{mean:.4f}" in result.output
     result = CliRunner().invoke(main, ["evaluate", "--sets", str(tmp_path / "none")])
