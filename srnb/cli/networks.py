@@ -1,6 +1,7 @@
 """Using trained networks: upscale, evaluate, export."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -55,8 +56,8 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     """Enlarge each PHOTO, a file or a folder of files, to DIR/PHOTO_x4.png (the number is the model's scale).
 
     Large photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the
-    whole photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. Files that fail are
-    listed at the end; the others are done all the same.
+    whole photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. A line for each result
+    says its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
@@ -72,15 +73,17 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     network, failures = _network(model, results) if blend is None else _blend(model, results, blend), []
     options = {"tile": tile, "ensemble": ensemble, "precision": precision}
     targets = [(photos[0], out)] if is_file else _targets(photos, out, models.scale(network), failures)
+    name = _label(model) if blend is None else f"{_label(model)}, blend {blend:g}"
     for source, target in targets:
         try:
-            with click.progressbar(length=1000, label=source.name) as bar:
+            with click.progressbar(length=1000, label=source.name, hidden=not sys.stdout.isatty()) as bar:
 
                 def show(done, total, bar=bar):
                     stop_if_asked()
                     bar.update(1000 * done // total - bar.pos)
 
-                inference.upscale_file(network, source, target, progress=show, **options)
+                width, height = inference.upscale_file(network, source, target, progress=show, **options)
+            click.echo(f"{target} · {width}x{height} · {name}")
         except (ValueError, OSError) as error:
             failures.append(sentence(error))
     if failures:
@@ -329,10 +332,13 @@ def _is_file(out, photos):
 
 
 def _targets(photos, out, scale, failures):
-    """Yield (file, target) for files and folders of photos; what cannot be read or named goes to `failures`."""
+    """Return [(file, target)] for files and folders of photos; what cannot be read or named goes to `failures`.
+
+    Raises ValueError if a target is a photo itself, as the results of an earlier command in the same folder are.
+    """
     from srnb.data import images
 
-    taken = set()
+    targets = {}
     for photo in photos:
         try:
             photographs = images.find(photo) if photo.is_dir() else [photo]
@@ -341,8 +347,14 @@ def _targets(photos, out, scale, failures):
             continue
         for file in photographs:
             target = out / f"{file.stem}_x{scale}.png"
-            if target in taken:
+            if target in targets:
                 failures.append(f"{file}: another photo of this name was written to {target}")
             else:
-                taken.add(target)
-                yield file, target
+                targets[target] = file
+    sources = {file.resolve() for file in targets.values()}
+    if overwritten := [target for target in targets if target.resolve() in sources]:
+        raise ValueError(
+            "no PHOTO may be overwritten: name another folder by --out, or single files. "
+            f"Received: {overwritten[0]}, which {targets[overwritten[0]]} would become"
+        )
+    return [(file, target) for target, file in targets.items()]

@@ -14,6 +14,7 @@ COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey and alpha, RGB
 def write(path, strips, *, bits=8):
     """Write strips (h, W, C), floats in [0, 1], below each other as one picture of 8 or 16 bits per channel, C 1 to 4.
 
+    Returns its width and height.
     Values are clipped and rounded half up. The file appears under its name only when it is complete. Raises ValueError
     for another suffix than .png, for other bits, for strips that differ in width or channels, and for none at all.
     """
@@ -23,7 +24,7 @@ def write(path, strips, *, bits=8):
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16. Received: {bits}")
     with files.whole(path) as temporary, open(temporary, "xb") as file:
-        _write(file, strips, bits)
+        return _write(file, strips, bits)
 
 
 def _write(file, strips, bits):
@@ -45,6 +46,7 @@ def _write(file, strips, bits):
     _chunk(file, b"IEND", b"")
     file.seek(8)
     _chunk(file, b"IHDR", struct.pack(">IIBBBBB", shape[0], height, bits, COLOUR_TYPES[shape[1]], 0, 0, 0))
+    return shape[0], height
 
 
 def _filtered(strip, bits):

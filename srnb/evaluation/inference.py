@@ -176,7 +176,7 @@ def upscale_file(model, source, target, **options):
     """Upscale an image file to a PNG file, strip by strip; `options` are those of `strips`.
 
     Transparency (upscaled by bicubic), a single grey channel and 16 bits per channel are kept. The result is upright
-    and in sRGB. Raises what `images.read` raises.
+    and in sRGB. Returns its width and height. Raises what `images.read` raises.
     """
     lr = images.read(source, background=(0, 0, 0))
     grey, transparent, bits = images.kind(source)
@@ -187,7 +187,7 @@ def upscale_file(model, source, target, **options):
         if 0 < np.count_nonzero(alpha) < alpha.size:  # what is invisible goes on as what is not: no fringe bleeds in
             nearest = ndimage.distance_transform_edt(alpha[..., 0] == 0, return_distances=False, return_indices=True)
             lr = lr[tuple(nearest)]
-    png.write(target, _layers(strips(model, lr, **options), lr, alpha, grey), bits=bits)
+    return png.write(target, _layers(strips(model, lr, **options), lr, alpha, grey), bits=bits)
 
 
 def _layers(upscaled, lr, alpha, grey):

@@ -324,3 +324,22 @@ def test_the_command_does_what_it_can_and_names_the_rest(run, tmp_path):
     assert result.exit_code == 0, result.output
     result = CliRunner().invoke(main, ["upscale", str(photos), "--model", "nothing", "--out", str(tmp_path)])
     assert result.exit_code == 1 and "nothing" in result.output
+
+
+def test_the_command_says_what_it_wrote_and_overwrites_no_photo(run, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    photo("RGB").save(photos / "a.png")
+    photo("L").save(photos / "b.png")
+    command = ["upscale", str(photos), "--model", str(run), "--out"]
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    written = [tmp_path / "out" / f"{name}_x2.png" for name in "ab"]
+    assert result.stdout.splitlines() == [f"{path} · 80x60 · little" for path in written]
+    photo("RGB").save(photos / "b_x2.png")
+    before = {path.name: path.read_bytes() for path in photos.iterdir()}
+    for arguments in ([*command, str(photos)], [*command, str(tmp_path / "out" / ".." / "photos")]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1 and "no PHOTO may be overwritten" in result.output
+        assert "b_x2.png, which" in result.output
+        assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
