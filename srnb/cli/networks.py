@@ -1,5 +1,6 @@
 """Using trained networks: upscale, evaluate, export."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -94,7 +95,9 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 @click.option("--model", "names", multiple=True, metavar="NAME", help="As for upscale; give several to compare them.")
 @click.option("--sets", default="sample", show_default=True, help="Comma separated: sample, Set5, …, or folders.")
 @click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
-@click.option("--scale", default=4, show_default=True, type=click.IntRange(2), help="How many times smaller LR is.")
+@click.option(
+    "--scale", type=click.IntRange(2), help="How many times smaller LR is.  [default: that of the models, else 4]"
+)
 @click.option("--reference", default="bicubic", show_default=True, help="The model that the others are compared with.")
 @click.option(
     "--degradation",
@@ -106,6 +109,7 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     "--degradation-seed",
     default=0,
     show_default=True,
+    type=click.IntRange(0),
     help="Seed of a random degradation; that of a photograph also depends on its place in the list.",
 )
 @click.option("--grey", default="luma", show_default=True, help="How a grey file is read: as luma (MATLAB) or as rgb.")
@@ -125,8 +129,8 @@ def evaluate(
     """Measure models against bicubic on whole sets.
 
     Only the held-out part of `sample` is measured; other sets are taken whole. Photographs that a run was trained on
-    are refused, even if they were renamed, recompressed, resized or mirrored. Where there are published values for a
-    set, they are shown beside the means.
+    are refused, even if they were renamed, recompressed, resized or mirrored; of networks that ship and of files they
+    are not known, and a line says so. Where there are published values for a set, they are shown beside the means.
 
     \b
     srnb evaluate --model sample --sets Set5,Set14
@@ -138,35 +142,33 @@ def evaluate(
 
     import pandas as pd
 
-    from srnb import evaluation, files, models, progress
+    from srnb import evaluation, files, progress
     from srnb.data import datasets, degrade, duplicates
     from srnb.evaluation import costs, inference
-    from srnb.runner import presets
 
     if degradation:
         degrade.find(degradation)  # raises if there is none
-    sets = presets.listed(sets)
-    metrics = presets.listed(metrics) if metrics else evaluation.DEFAULT_METRICS
-    pairs = {
-        name: [(path, None) for path in datasets.photographs(name, "test")]
-        if name == "sample"
-        else datasets.pairs(name, scale=scale)
-        for name in sets
-    }
+    if out:
+        _require_writable(out)
+    sets, metrics, labels = _sets(sets), _metrics(metrics), _labels(names)
+    if reference not in ("bicubic", *labels):
+        raise ValueError(f"--reference must be one of {', '.join(('bicubic', *labels))}. Received: {reference}")
+    networks = {label: _network(name, results) for label, name in labels.items()}
+    scale = _scale(networks, scale)
+    pairs = {name: datasets.pairs(name, scale=scale) for name in sets}
     if degradation:
         pairs = {name: [(hr, None) for hr, _ in photographs] for name, photographs in pairs.items()}
-    trained = {path: value for name in names for path, value in _trained_on(name, results).items()}
+    trained = {label: _trained_on(name, results) for label, name in labels.items()}
+    for label in [label for label, hashes in trained.items() if not hashes]:
+        click.echo(
+            f"{label}: no hashes of the photographs that it was trained on are recorded: overlap with the sets is not "
+            "checked",
+            err=True,
+        )
+    trained = {path: value for hashes in trained.values() for path, value in hashes.items()}
     if trained:
         tested = [path for photographs in pairs.values() for path, _ in photographs]
         duplicates.require_disjoint(trained, duplicates.decoded(tested))
-    networks = {}
-    for name in names:
-        network = _network(name, results)
-        if models.scale(network) != scale:
-            raise ValueError(
-                f"--scale must be that of the model {name}. Received: {scale}, not {models.scale(network)}"
-            )
-        networks[_label(name)] = network
     methods = {label: partial(inference.upscale, network, ensemble=ensemble) for label, network in networks.items()}
     tables = []
     for name, photographs in pairs.items():
@@ -177,16 +179,15 @@ def evaluate(
     table = pd.concat(tables)
     if degradation:
         table["protocol"] += f"; LR by {degradation}, seed {degradation_seed}"
-    table = pd.concat([table, costs.measure(networks, scale=scale, datasets=sets, ensemble=ensemble)])
+    costed = costs.measure(networks, scale=scale, datasets=sets, ensemble=ensemble)
+    table = pd.concat([table, costed], ignore_index=True)
+    if ensemble:
+        table.loc[table["model"].isin(list(networks)), "protocol"] += "; eightfold self-ensemble"
     if out:
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.readable(evaluation.summary(table)).T.to_string())
     if networks:
-        differences = evaluation.intervals(table, reference=reference).drop(columns="seeds")
-        click.echo(
-            f"\nDifference to {reference}, 95 % interval over the photographs; p and verdict are Holm's for all rows "
-            f"of a set\n{differences.to_string(index=False)}"
-        )
+        click.echo(_differences(table, reference))
     published = evaluation.published_values(datasets=sets, scale=scale)
     published = evaluation.checked(published, table)
     if len(published) and degradation in (None, "bicubic"):
@@ -275,14 +276,16 @@ def _network(model, results):
 
 
 def _trained_on(model, results):
-    """Return {path: perceptual hash} of the photographs that a run was trained on; {} if that is not known."""
+    """Return {path: perceptual hash} of the photographs that a network was trained on; {} if that is not known."""
     from srnb import runs, shipped
     from srnb.data import duplicates
+    from srnb.runner import chain
 
-    if model in shipped.names():
+    place = chain.network(model, results=results)
+    if place in shipped.names():
         return {}
-    run = runs.Run(Path(model).absolute().parent.parent) if Path(model).is_file() else _run(model, results)
-    data = run.read().get("data", {})
+    run = runs.Run(place if Path(place).is_dir() else Path(place).parent.parent)
+    data = run.read().get("data") or {}
     return data.get("hashes") or duplicates.hashes(duplicates.decoded(data.get("train", [])))
 
 
@@ -313,10 +316,102 @@ def _run(model, results):
 
 def _label(model):
     """Return the name of a model in a table: its own, or run and stage of a weight file."""
-    path = Path(model)
+    path = Path(model).absolute()
     if path.suffix in WHOLE or not path.is_file():
         return path.name
-    return f"{path.absolute().parent.parent.name} {path.name.partition('.')[0]}"
+    return f"{path.parent.parent.name} {path.name.partition('.')[0]}"
+
+
+def _labels(models):
+    """Return {label: model} for the values of --model. Raises ValueError unless each has a label of its own."""
+    labels = {}
+    for model in models:
+        label = _label(model)
+        if label == "bicubic":
+            raise ValueError(f"a model must not be called as the baseline, bicubic. Received: --model {model}")
+        if label in labels:
+            raise ValueError(
+                "every --model must have a file or folder name of its own, by which tables call it. "
+                f"Received: {labels[label]} and {model}, both {label}"
+            )
+        labels[label] = model
+    return labels
+
+
+def _sets(text):
+    """Return the sets in the value of --sets. Raises ValueError if it names none, or one twice."""
+    from srnb.data import datasets
+    from srnb.runner import presets
+
+    sets = {}
+    for name in presets.listed(text):
+        key = Path(name).expanduser().resolve() if datasets.is_path(name) else name
+        if key in sets:
+            raise ValueError(f"--sets must name every set once. Received: {sets[key]} and {name}")
+        sets[key] = name
+    if not sets:
+        raise ValueError(f"--sets must name a set or a folder at least. Received: {text!r}")
+    return list(sets.values())
+
+
+def _metrics(text):
+    """Return the metrics in the value of --metrics, by default those of `evaluation`. Raises ValueError."""
+    from srnb.evaluation import DEFAULT_METRICS
+    from srnb.evaluation import metrics as known
+    from srnb.runner import presets
+
+    if text is None:
+        return DEFAULT_METRICS
+    metrics = presets.listed(text)
+    if not metrics or len(set(metrics)) < len(metrics):
+        raise ValueError(f"--metrics must name one metric at least, and every one once. Received: {text!r}")
+    for metric in metrics:
+        known.require(metric)
+    return metrics
+
+
+def _scale(networks, asked):
+    """Return the scale to measure networks (label -> network) at: `asked`, by default theirs, 4 without networks."""
+    from srnb import models
+
+    scales = {label: models.scale(network) for label, network in networks.items()}
+    if asked is None and len(set(scales.values())) > 1:
+        each = ", ".join(f"{label} x{scale}" for label, scale in scales.items())
+        raise ValueError(f"models must enlarge by the same factor to be compared. Received: {each}")
+    for label, scale in scales.items():
+        if asked not in (None, scale):
+            raise ValueError(f"--scale must be that of the model {label}. Received: {asked}, not {scale}")
+    return asked or next(iter(scales.values()), 4)
+
+
+def _differences(table, reference):
+    """Return the differences of the models from `reference` as text, and a sentence for sets of too few photographs."""
+    import numpy as np
+
+    from srnb import evaluation
+
+    rows = evaluation.intervals(table, reference=reference).drop(columns="seeds")
+    told = np.isfinite(rows["high"] - rows["low"])
+    parts = [
+        f"\n{name}, {count} photograph{'s' if count != 1 else ''}: too few to tell a difference to {reference} from "
+        "chance; it takes six for one number, ten for twenty"
+        for name, count in rows[~told].groupby("dataset", sort=False)["images"].max().items()
+    ]
+    if told.any():
+        parts.append(
+            f"\nDifference to {reference}, 95 % interval over the photographs; p and verdict are Holm's for all rows "
+            f"of a set\n{rows[told].to_string(index=False)}"
+        )
+    return "\n".join(parts)
+
+
+def _require_writable(path):
+    """Raise an OSError unless a file can be written to `path`, whose folder may be missing yet."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _is_file(out, photos):

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import MutableMapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -120,26 +121,27 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
 
     models: name -> network or function of `lr`; "bicubic" is added in front. pairs: (HR path, LR path or None); without
     an LR file `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the scale, never resampled.
-    Raises ValueError if the sizes of a pair do not match.
+    Raises ValueError, with the file, if the sizes of a pair do not match or a picture is too small.
     """
     pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
     names = _names([hr for hr, _ in pairs])
     models = {"bicubic": partial(bicubic, scale=scale), **dict(models)}
     for number, (hr_path, lr_path) in enumerate(pairs):
-        hr = resize.crop_to_multiple(images.read(hr_path), scale)
-        if lr_path:
-            lr = images.read(lr_path)
-        else:
-            lr = degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=(seed, number))
-            lr = images.from_uint8(lr)
-        if hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
-            raise ValueError(
-                f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
-            )
-        grey = any(images.kind(path)[0] for path in (hr_path, lr_path) if path)
-        scene = Scene(names[number], lr, hr, grey)
-        for name, model in models.items():
-            scene.upscale(name, model)
+        with naming(hr_path, lr_path):
+            hr = resize.crop_to_multiple(images.read(hr_path), scale)
+            if lr_path:
+                lr = images.read(lr_path)
+            else:
+                lr = degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=(seed, number))
+                lr = images.from_uint8(lr)
+            if hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
+                raise ValueError(
+                    f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
+                )
+            grey = any(images.kind(path)[0] for path in (hr_path, lr_path) if path)
+            scene = Scene(names[number], lr, hr, grey)
+            for name, model in models.items():
+                scene.upscale(name, model)
         yield scene
 
 
@@ -173,6 +175,17 @@ def _result(paths, stem, folder):
         names = ", ".join(path.name for path in own) or "none"
         raise ValueError(f"{folder} must hold one result for each photograph. Received: {names} for {stem}")
     return own[0]
+
+
+@contextmanager
+def naming(*names):
+    """Put the first of `names` in front of a ValueError that says none of them: which picture is it, of hundreds?"""
+    try:
+        yield
+    except ValueError as error:
+        if any(name and str(name) in str(error) for name in names):
+            raise
+        raise ValueError(f"{names[0]}: {error}") from error
 
 
 def bicubic(lr, scale):

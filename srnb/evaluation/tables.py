@@ -10,10 +10,11 @@ import pandas as pd
 from srnb import files, progress, provenance, runs
 from srnb.evaluation.metrics import COSTS, METRICS, measure
 from srnb.evaluation.metrics import grey as to_grey
-from srnb.evaluation.scenes import upscale_pairs
+from srnb.evaluation.scenes import naming, upscale_pairs
 
 COLUMNS = ["model", "dataset", "image", "metric", "protocol", "value"]
 DEFAULT_METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips_alex", "lr_consistency", "colour_shift")
+SMALLEST = {"lpips_alex": 31, "lpips_vgg": 16}  # pixels a side; TensorFlow ends the process where maps become empty
 GREY = {"luma": "a grey file is luma itself", "rgb": "a grey file is made RGB first"}
 
 
@@ -22,7 +23,7 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
 
     border: pixels to crop on each side, by default the scale, as in the papers. grey: how a grey file is treated, as
     "luma" like in MATLAB, or as "rgb" like in most deep-learning code (Set14 has one, which changes its mean by
-    0.09 dB).
+    0.09 dB). Raises ValueError, with the image, if one is too small for a metric.
     """
     if grey not in GREY:
         raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
@@ -45,13 +46,20 @@ def _measured(pool, scene, metrics, border, grey):
     as_luma = scene.grey and grey == "luma"
     note = f"; {GREY[grey]}" if scene.grey else ""
     hr, lr, *pictures = (to_grey(each) if as_luma else each for each in (scene.hr, scene.lr, *scene.sr.values()))
+    for metric in metrics:
+        if min(hr.shape[:2]) < SMALLEST.get(metric, 0):
+            raise ValueError(
+                f"{scene.image}: for {METRICS[metric].name} a picture must be at least {SMALLEST[metric]} pixels high "
+                f"and wide. Received: {hr.shape[1]}x{hr.shape[0]}"
+            )
     values = {}
     for metric in metrics:
         if not METRICS[metric].each:
             values[metric] = [pool.submit(measure, metric, sr, hr=hr, lr=lr, border=border) for sr in pictures]
     for metric in metrics:
         if METRICS[metric].each:
-            values[metric] = METRICS[metric].each(pictures, hr)
+            with naming(scene.image):
+                values[metric] = METRICS[metric].each(pictures, hr)
     protocols = {metric: METRICS[metric].protocol.format(border=border) + note for metric in metrics}
     return [
         {
@@ -67,9 +75,12 @@ def _measured(pool, scene, metrics, border, grey):
 
 
 def _values(rows):
-    return [
-        row | {"value": row["value"].result() if isinstance(row["value"], Future) else row["value"]} for row in rows
-    ]
+    """Return rows with the values of their futures."""
+    for row in rows:
+        if isinstance(row["value"], Future):
+            with naming(row["image"]):
+                row["value"] = row["value"].result()
+    return rows
 
 
 def evaluate(models, pairs, *, scale, metrics=DEFAULT_METRICS, dataset, border=None, grey="luma", **options):

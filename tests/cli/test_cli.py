@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from srnb import cli, runs
+from srnb import cli, models, runs
 from srnb.data import datasets, duplicates, images, shards
 from srnb.runner import chain, presets
 
@@ -171,8 +171,9 @@ def test_runs_and_report(begun):
 
 def test_what_a_run_was_trained_on_is_no_test(tmp_path):
     train = datasets.photographs("sample", "test")[:2]
-    run = runs.Run(tmp_path / "results" / "mine")
-    run.update(data={"train": [str(path) for path in train]})
+    run, spec = runs.Run(tmp_path / "results" / "mine"), models.resolve("srresnet", blocks=1, width=4)
+    models.save_weights(models.build(spec), run.weights / "pretrained.weights.h5")
+    run.update(generator=spec, data={"train": [str(path) for path in train]})
     photographs = tmp_path / "photographs"
     images.write(photographs / "new name.png", images.read(train[1])[:, ::-1])
     arguments = ["evaluate", "--model", "mine", "--sets", photographs, "--results", tmp_path / "results"]

@@ -1,15 +1,19 @@
 """Commands that use a network: quiet on stderr, clean after Ctrl-C, files only where they were asked for."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from srnb import models, runs
+from srnb.cli import main
 from srnb.data import images
 
 
@@ -107,3 +111,100 @@ def test_one_photo_goes_to_a_file_of_any_name_but_its_own(results, tmp_path):
     process = start("upscale", "photo.png", *model, "--out", "deep/large.png", cwd=tmp_path)
     assert process.communicate(timeout=300)[1] == ""
     assert images.read(tmp_path / "deep" / "large.png").shape == (40, 48, 3)
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A folder with two small pictures."""
+    for number in range(2):
+        picture = np.random.default_rng(number).random((48, 40, 3), "float32")
+        (tmp_path / "few").mkdir(exist_ok=True)
+        images.write(tmp_path / "few" / f"{number}.png", picture)
+    return tmp_path / "few"
+
+
+def evaluate(results, *arguments):
+    command = ["evaluate", "--results", results, *arguments]
+    return CliRunner().invoke(main, [str(each) for each in command])
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    monkeypatch.setattr("srnb.evaluation.tabulate", None)
+
+
+def copied(results, place):
+    """Return a copy of the run in another folder."""
+    return shutil.copytree(results / "small", place)
+
+
+MISTAKES = {
+    "reference": (["--reference", "bicubik"], "--reference must be one of bicubic, small. Received: bicubik"),
+    "no metric": (["--metrics", " , "], "--metrics must name one metric at least, and every one once"),
+    "a metric twice": (["--metrics", "psnr_y,ssim_y,psnr_y"], "every one once. Received: 'psnr_y,ssim_y,psnr_y'"),
+    "an unknown metric": (["--metrics", "psnr"], "metric must be one of psnr_y, "),
+    "no set": (["--sets", ","], "--sets must name a set or a folder at least. Received: ','"),
+    "a set twice": (["--sets", "few,./few/../few,few/"], "Received: ./few/../few and few/"),
+    "a folder that is a file": (["--out", "file/rows.csv"], "Not a directory: "),
+    "seed": (["--degradation-seed", "-1"], "-1 is not in the range x>=0"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_found_before_anything_is_measured(results, few, monkeypatch, unmeasured, case):
+    monkeypatch.chdir(few.parent)
+    (few.parent / "file").touch()
+    arguments, message = MISTAKES[case]
+    result = evaluate(results, "--model", "small", "--sets", "./few", *arguments)
+    assert result.exit_code in (1, 2) and message in result.output, result.output
+    assert isinstance(result.exception, SystemExit) and sorted(os.listdir()) == ["few", "file"]
+
+
+def test_models_of_one_name_and_one_that_is_called_as_the_baseline_are_refused(results, few, tmp_path, unmeasured):
+    other, baseline = copied(results, tmp_path / "small"), copied(results, tmp_path / "bicubic")
+    result = evaluate(results, "--model", "small", "--model", other, "--sets", few)
+    assert result.exit_code == 1 and f"Received: small and {other}, both small" in result.output
+    result = evaluate(results, "--model", baseline, "--sets", few)
+    assert result.exit_code == 1 and "a model must not be called as the baseline" in result.output
+
+
+def test_the_scale_is_that_of_the_models(results, few, unmeasured):
+    result = evaluate(results, "--model", "small", "--model", "compact", "--sets", few)
+    assert (
+        result.exit_code == 1 and "by the same factor to be compared. Received: small x2, compact x4" in result.output
+    )
+    result = evaluate(results, "--model", "small", "--scale", "4", "--sets", few)
+    assert result.exit_code == 1 and "--scale must be that of the model small. Received: 4, not 2" in result.output
+
+
+def test_what_few_photographs_say_of_an_ensemble(results, few, tmp_path):
+    rows = tmp_path / "rows.csv"
+    result = evaluate(results, "--model", "small", "--sets", few, "--metrics", "psnr_y", "--ensemble", "--out", rows)
+    assert result.exit_code == 0, result.output
+    assert f"{few}, 2 photographs: too few to tell a difference to bicubic from chance" in result.stdout
+    assert "inf" not in result.stdout and "verdict" not in result.stdout
+    assert result.stderr.count("small: no hashes of the photographs that it was trained on are recorded") == 1
+    table = pd.read_csv(rows)
+    marked = table["protocol"].str.endswith("; eightfold self-ensemble")
+    assert marked.equals(table["model"] == "small") and marked.any()
+
+
+def test_what_a_shipped_network_was_trained_on_is_not_known(results, few, monkeypatch):
+    monkeypatch.setattr("srnb.evaluation.costs.measure", lambda *_, **__: pd.DataFrame())
+    result = evaluate(results, "--model", "compact_x2", "--sets", few, "--metrics", "psnr_y")
+    assert result.exit_code == 0, result.output
+    assert "compact_x2: no hashes of the photographs that it was trained on are recorded" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("side", "metric", "message"),
+    [
+        (1, "psnr_y", "tiny.png: an image must be at least 2 pixels high and wide"),
+        (12, "ssim_y", "tiny: Inside its border a picture must hold the 11x11 window of SSIM"),
+        (28, "lpips_alex", "tiny: for LPIPS alex a picture must be at least 31 pixels high and wide. Received: 28x28"),
+    ],
+)
+def test_a_picture_too_small_to_be_measured_is_named(results, few, side, metric, message):
+    images.write(few / "tiny.png", np.full((side, side, 3), 0.5, "float32"))
+    result = evaluate(results, "--sets", few, "--metrics", metric, "--scale", "2")
+    assert result.exit_code == 1 and message in result.output
