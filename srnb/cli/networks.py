@@ -255,14 +255,16 @@ def demo(names, out, title, results):
     srnb demo --out site
     srnb demo compact compact-gan sample --out site
     """
-    from srnb import shipped
+    from srnb import runs, shipped
     from srnb.reports.web import choices, page
+    from srnb.runner import chain
 
     known = shipped.names()
     if not names and not known:
         raise ValueError("srnb demo must be told a run, since no network ships. Received: no name")
-    entries = choices.of_shipped([name for name in names if name in known] if names else None)
-    entries += [choices.of_run(_run(name, results)) for name in names if name not in known]
+    places = [chain.network(name, results=results) for name in names]
+    entries = choices.of_shipped([place for place in places if place in known] if names else None)
+    entries += [choices.of_run(runs.Run(place)) for place in places if place not in known]
     largest = None if names else page.LARGEST_DEMO
     click.echo(page.write(out, entries, title=title, lead="Drop a picture and see.", largest=largest))
 
@@ -302,16 +304,6 @@ def _blend(model, results, share):
             f"Received: --model {model}"
         )
     return models.interpolate(*ends.values(), share)
-
-
-def _run(model, results):
-    from srnb import shipped
-    from srnb.runner import chain
-
-    try:
-        return chain.find(model, results=results)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(shipped.names())}") from None
 
 
 def _label(model):

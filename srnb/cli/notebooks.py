@@ -62,7 +62,12 @@ folder_option = click.option(
 @click.argument("names", metavar="[NOTEBOOK]...", nargs=-1)
 @preset_option
 @parameter_option
-@click.option("--run", "name", metavar="NAME", help="Name of the new run's folder.  [default: the preset's name]")
+@click.option(
+    "--run",
+    "name",
+    metavar="NAME",
+    help="Name of the new run's folder.  [default: the preset's name, PRESET-run if a network that ships has it]",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run that failed or was interrupted.")
 @click.option(
     "--take-over", is_flag=True, help="With --resume: the process on another host that was working on it is gone."
@@ -234,7 +239,8 @@ def grid(
     data = base.require("data", notebook=1) if base and not paths[0].stem.startswith("01") else None
     fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "data": data}
     prefix = prefix or Path(name).stem
-    chain.require_name(prefix)
+    for variation in planned:
+        chain.require_name(f"{prefix}-{variation}")
     if dry_run:
         folders = [Path(results).absolute() / f"{prefix}-{variation}" for variation in planned]
         return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
@@ -290,10 +296,10 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
     }
     for changed in variations.values():  # they come last, when the run has trained for days
         chain.settle(values | changed, paths, results=results, backend=chosen_backend(backend))
-    chain.require_name(name or Path(preset).stem)
+    chain.require_name(name or chain.default_name(preset))
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
-    fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or Path(preset).stem}
+    fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or chain.default_name(preset)}
     return {"notebooks": paths, "values": values, "variations": variations, **fixed}
 
 
@@ -526,6 +532,9 @@ def _echo_runs(results, names=None):
     from srnb.runner import states
     from srnb.runs import find
 
+    if not results.is_dir():
+        click.echo(f"no runs in {results}")
+        return
     table, readable = overview.write(results), find(results)
     standing = dict(zip([run.name for run in readable], states.states(readable), strict=True))
     if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands

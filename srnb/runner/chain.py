@@ -3,6 +3,7 @@
 run.json says what ran, with what, how each notebook ended; DONE is written last.
 """
 
+import difflib
 import os
 import time
 from contextlib import contextmanager, suppress
@@ -18,12 +19,23 @@ BEGUN = ("notebook_folder", "notebooks", "parameters", "values", "backend")  # w
 
 
 def require_name(name):
-    """Raise ValueError unless `name` is that of a single folder and can stand in a comma-separated list."""
+    """Raise ValueError unless `name` is that of a single folder, can stand in a list with commas, and names no other.
+
+    A network that ships keeps its name to itself: both are what `--model` takes.
+    """
     if name in ("", ".", "..") or name != name.strip() or not name.isprintable() or set(name) & set(",/\\"):
         raise ValueError(
             "a run's name must be that of a folder, without slashes, commas, line ends and spaces around it. "
             f"Received: {name!r}"
         )
+    if name in shipped.names():
+        raise ValueError(f"a run must not be called like a network that ships. Received: {name!r}")
+
+
+def default_name(preset):
+    """Return the name of a run of a preset: the preset's own, with -run where a network that ships has it."""
+    name = Path(preset).stem
+    return f"{name}-run" if name in shipped.names() else name
 
 
 def new_folder(results, name):
@@ -49,9 +61,10 @@ def settle(values, paths, *, results, backend):
     """
     settled = dict(values)
     for name in ("dataset_folder", "dataset", "test_dataset"):
-        folder = Path(values.get(name) or "/nonexistent").expanduser()
-        if folder.is_dir() and (name == "dataset_folder" or datasets.is_path(values[name])):
-            settled[name] = str(folder.absolute())
+        asked = values.get(name)
+        is_path = asked and (name == "dataset_folder" or datasets.is_path(asked))
+        if is_path and Path(asked).expanduser().is_dir():
+            settled[name] = str(Path(asked).expanduser().absolute())
     cells, own = effective(paths, settled), effective(paths, {})
     read = presets.flat(cells)
     for name in (read.get("dataset_folder") or read.get("dataset"), read.get("test_dataset")):
@@ -63,6 +76,7 @@ def settle(values, paths, *, results, backend):
         settled["warm_start"] = network(read["warm_start"], results=results)
     origin = read.get("start_from")
     if origin in shipped.names():
+        _require_clear(origin, results)
         own = shipped.card(origin)["spec"]["scale"]
         if read.get("scale", own) != own:
             raise ValueError(f"`scale` must be that of the network in `start_from`, {own}. Received: {read['scale']}")
@@ -73,9 +87,8 @@ def settle(values, paths, *, results, backend):
 
 def find(name, *, results):
     """Return the run of this name under `results`, or at this path. Raises FileNotFoundError."""
-    for folder in (Path(results) / name, Path(name).expanduser()):
-        if (folder / "run.json").is_file():
-            return runs.Run(folder)
+    if run := _known(name, results):
+        return run
     names = [run.name for run in runs.find(results)]
     raise FileNotFoundError(f"a run must be one of {', '.join(names) or 'none yet'}, or a folder. Received: {name}")
 
@@ -83,16 +96,36 @@ def find(name, *, results):
 def network(name, *, results):
     """Return the name of a network as a notebook can load it: one that ships, or the path of a weight file or run.
 
-    Raises FileNotFoundError if there is no such network.
+    Raises FileNotFoundError if there is no such network, ValueError if the name is that of one that ships and of a run.
     """
     if name in shipped.names():
+        _require_clear(name, results)
         return name
     if Path(name).expanduser().is_file():
         return str(Path(name).expanduser().absolute())
-    try:
-        return str(find(name, results=results).folder)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; networks that ship: {', '.join(shipped.names())}") from None
+    if run := _known(name, results):
+        return str(run.folder)
+    ships, own = shipped.names(), [run.name for run in runs.find(results)]
+    near = difflib.get_close_matches(name, [*ships, *own])
+    raise FileNotFoundError(
+        f"a network must be one that ships ({', '.join(ships)}), a run ({', '.join(own) or 'none yet'}), a run's "
+        f"folder or a weight file. Received: {name}" + f"; did you mean {' or '.join(near)}?" * bool(near)
+    )
+
+
+def _known(name, results):
+    """Return the run of this name under `results`, or at this path; None if there is none."""
+    folders = (Path(results) / name, Path(name).expanduser())
+    return next((runs.Run(folder) for folder in folders if (folder / "run.json").is_file()), None)
+
+
+def _require_clear(name, results):
+    """Raise ValueError if a run has this name of a network that ships: only its user can know which is meant."""
+    if run := _known(name, results):
+        raise ValueError(
+            f"a name must be that of one network. Received: {name}, which ships and is a run, too: say the run's path, "
+            f"{run.folder}, or rename this folder to use the one that ships"
+        )
 
 
 def effective(notebooks, values):

@@ -64,7 +64,11 @@ REFUSED = {
     "seeds and resume": (["run", "--resume", "nothing", "--seeds", "3"], "--resume must stand without"),
     "warm start": (
         ["run", "02", "-p", "warm_start", "nothing"],
-        "or a folder. Received: nothing; networks that ship: ",
+        "a network must be one that ships (compact, compact-gan, ",
+    ),
+    "warm start with a slip": (
+        ["run", "02", "-p", "warm_start", "compct"],
+        "a run (none yet), a run's folder or a weight file. Received: compct; did you mean compact",
     ),
     "origin": (["run", "03", "-p", "start_from", "nothing"], "a run must be one of none yet"),
     "scale of the origin": (
@@ -74,6 +78,11 @@ REFUSED = {
     "report": (["report", "nothing"], "a run must be one of none yet"),
     "name": (["run", "--run", "../up"], "a run's name must be that of a folder"),
     "names": (["run", "--run", "a,b"], "a run's name must be that of a folder"),
+    "name that ships": (["run", "--run", "compact"], "a run must not be called like a network that ships"),
+    "variation that ships": (
+        ["grid", "PLAIN", "--run", "compact"],
+        "a run must not be called like a network that ships. Received: 'compact-gan'",
+    ),
     "name of a grid": (["grid", "losses", "--run", "two\nlines"], "a run's name must be that of a folder"),
 }
 
@@ -81,6 +90,9 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_before_anything_is_written(tmp_path, case):
     arguments, message = REFUSED[case]
+    if "PLAIN" in arguments:
+        (tmp_path / "plain.yaml").write_text("gan: {}")
+        arguments = [str(tmp_path / "plain.yaml") if each == "PLAIN" else each for each in arguments]
     result = srnb(*arguments, "--results", tmp_path / "results")
     assert result.exit_code == 1 and message in result.output
     assert result.output.startswith("Error: ") and "Traceback" not in result.output
@@ -166,7 +178,34 @@ def test_runs_and_report(begun):
     assert (results / "runs.csv").is_file() and (results / "index.html").is_file()
     shown = srnb("report", "mine", "--results", results)
     assert shown.output.strip() == str(begun.folder / "report" / "index.html")
-    assert "no runs" in srnb("runs", "--results", results / "none").output
+    assert srnb("runs", "--results", results / "none").output == f"no runs in {results / 'none'}\n"
+    assert not (results / "none").exists()
+
+
+def test_a_run_of_a_preset_leaves_the_name_to_the_network_that_ships(tmp_path):
+    asked = ["run", "01", "-p", "dataset", "sample", "-p", "test_dataset", ""]
+    result = srnb(*asked, "--preset", "compact", "--cluster", "slurm", "--dry-run", "--results", tmp_path / "results")
+    assert result.exit_code == 0 and f"  {tmp_path / 'results' / 'compact-run'}\n" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["upscale", "photo.png", "--model", "compact"],
+        ["evaluate", "--model", "compact"],
+        ["demo", "compact", "--out", "page"],
+        ["run", "02", "-p", "warm_start", "compact"],
+        ["run", "03", "-p", "start_from", "compact"],
+    ],
+)
+def test_a_name_of_two_networks_is_refused(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    runs.Run(tmp_path / "results" / "compact").update(notebooks={})  # as runs were called once
+    result = srnb(*arguments, "--results", tmp_path / "results")
+    message = "Error: a name must be that of one network. Received: compact, which ships and is a run, too"
+    assert result.exit_code == 1 and result.output.startswith(message)
+    assert f"say the run's path, {tmp_path / 'results' / 'compact'}, or" in result.output
+    assert chain.network("results/compact", results="elsewhere") == str(tmp_path / "results" / "compact")
 
 
 def test_what_a_run_was_trained_on_is_no_test(tmp_path):

@@ -82,7 +82,8 @@ def test_interrupted_upscale_leaves_no_half_file(results, tmp_path, number, name
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"no weights", "must be a PyTorch file of tensors"), (None, "a run must be one of")]
+    ("content", "message"),
+    [(b"no weights", "must be a PyTorch file of tensors"), (None, "a network must be one that ships")],
 )
 def test_a_published_file_that_is_none_is_refused_on_one_line(photographs, tmp_path, content, message):
     file = tmp_path / "published.pth"

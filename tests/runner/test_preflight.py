@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,8 @@ def test_lists_may_have_spaces_and_folders_are_found_from_where_their_user_stand
     assert settled == {"test_sets": f"sample,{tmp_path / 'mine'}"}
     with pytest.raises(ValueError, match=r"^blends must be shares from 0 to 1, such as 0.2,0.8. Received: '1.2'$"):
         preflight.measurements({"04_evaluate": OWN["04_evaluate"] | {"blends": "0.2,1.2"}}, OWN)
+
+
+def test_a_run_that_names_no_set_takes_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_dir", lambda path: True)
+    assert chain.settle({"seed": 1}, presets.steps(("05",)), results=tmp_path, backend="tensorflow") == {"seed": 1}
