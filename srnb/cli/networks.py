@@ -205,16 +205,14 @@ def evaluate(
     "--format",
     "form",
     type=click.Choice(["onnx", "saved_model", "litert", "safetensors"]),
-    default="saved_model",
-    show_default=True,
-    help="onnx needs the extra `export`: uv pip install tf2onnx onnx.",
+    help="onnx needs the extra `export`: uv pip install tf2onnx onnx.  [default: by the end of --out]",
 )
 @click.option(
     "--out",
     required=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="….onnx, ….tflite, ….safetensors, or a folder.",
+    help="….onnx, ….tflite (litert), ….safetensors, or a folder (saved_model).",
 )
 @results_option
 @plainly
@@ -222,8 +220,8 @@ def export(model, form, out, results):
     """Write a generator for other programs; it takes pictures of any height and width, NHWC, RGB in [0, 1].
 
     \b
-    srnb export --model sample --format onnx --out sample.onnx
-    srnb export --model sample --format safetensors --out sample.safetensors
+    srnb export --model sample --out sample.onnx
+    srnb export --model sample --out sample.safetensors
 
     The latter is for `--model FILE` of this package: one file that carries its network and can be handed on.
     """
@@ -232,6 +230,7 @@ def export(model, form, out, results):
     from srnb.models import export as exports
     from srnb.runner import chain
 
+    form = form or exports.format_of(out)
     network, spec = inference.described(chain.network(model, results=results))
     exports.write(network, out, format=form, spec=spec)
     click.echo(out)

@@ -1,5 +1,7 @@
 """Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT; and for other people: safetensors with its spec."""
 
+import errno
+import os
 from pathlib import Path
 
 import keras
@@ -16,12 +18,23 @@ FORMATS = {
 }
 
 
+def format_of(path):
+    """Return the format that the end of a path stands for, "saved_model" without one. Raises ValueError for others."""
+    endings = {ending: format for format, (_, ending, _) in FORMATS.items()}
+    suffix = Path(path).suffix
+    if suffix not in endings:
+        known = ", ".join(filter(None, endings))
+        raise ValueError(f"an export must end in {known}, or be a folder without a suffix. Received: {path}")
+    return endings[suffix]
+
+
 def write(model, path, *, format="onnx", spec=None):
     """Write `model` to `path` for inference on float batches (N, H, W, channels), with N, H and W left open.
 
     "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter must be given the
     size by `resize_tensor_input`. "safetensors" is for this package: the weights, and in the header `spec`, from which
-    it builds the network. Raises ValueError for a path with another suffix or a backend that cannot write the format.
+    it builds the network. Raises ValueError for a path with another suffix or a backend that cannot write the format,
+    OSError if the disk is full.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")
@@ -29,6 +42,8 @@ def write(model, path, *, format="onnx", spec=None):
     path = Path(path)
     if ending and path.suffix != ending:
         raise ValueError(f"an export as {format} must end in {ending}. Received: {path}")
+    if not ending and path.suffix in [other for _, other, _ in FORMATS.values() if other]:
+        raise ValueError(f"an export as {format} is a folder and must not end like a file. Received: {path}")
     if keras.backend.backend() not in backends:
         known = " or ".join(backends)
         raise ValueError(
@@ -42,4 +57,9 @@ def write(model, path, *, format="onnx", spec=None):
     if format == "onnx":  # Keras refuses a network that has not been called since it was built
         model(keras.ops.zeros((1, 16, 16, model.input_shape[-1])))
     with files.whole(path) as temporary:
-        model.export(temporary, format=name, verbose=False)
+        try:
+            model.export(temporary, format=name, verbose=False)
+        except Exception as error:  # TensorFlow has one of its own for a full disk
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            raise

@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from srnb import models
+from srnb.cli import main
 from srnb.models import export
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -71,3 +73,30 @@ def test_what_cannot_be_exported(network, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ValueError, match="must go to a new path or over an earlier export"):
         export.write(network, tmp_path / "mine", format="saved_model")
+    with pytest.raises(ValueError, match="an export as saved_model is a folder and must not end like a file"):
+        export.write(network, tmp_path / "net.onnx", format="saved_model")
+
+
+def test_the_format_is_that_of_the_path():
+    paths = {"a/net.onnx": "onnx", "net.tflite": "litert", "net.safetensors": "safetensors", "a.b/net": "saved_model"}
+    assert {path: export.format_of(path) for path in paths} == paths
+    with pytest.raises(ValueError, match=r"must end in .onnx, .tflite, .safetensors, or be a folder .* Received: n.h5"):
+        export.format_of("n.h5")
+
+
+def test_a_full_disk_is_said_in_a_line(small_disk):
+    large = models.build({"scale": 2, "body": "k3n96s1 k3n256s1 k3n12s1 shuffle2"})  # more than a megabyte of weights
+    with pytest.raises(OSError, match=f"No space left on device: '{small_disk / 'net'}'"):
+        export.write(large, small_disk / "net", format="saved_model")
+    assert not list(small_disk.iterdir())
+
+
+def test_the_command_takes_the_format_from_the_path(tmp_path):
+    command = ["export", "--model", "compact", "--out"]
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "x.safetensors")])
+    assert result.exit_code == 0 and models.spec_of(tmp_path / "x.safetensors")["name"] == "compact"
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "x.pth")])
+    assert result.exit_code == 1 and "an export must end in .onnx" in result.output
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "x.onnx"), "--format", "safetensors"])
+    assert result.exit_code == 1 and "an export as safetensors must end in .safetensors" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
