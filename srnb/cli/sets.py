@@ -25,7 +25,9 @@ def list_sets():
 
 @data.command()
 @click.argument("name")
-@click.option("--scale", "scales", type=int, multiple=True, help="Fetch published LR for this scale too (DIV2K).")
+@click.option(
+    "--scale", "scales", type=int, multiple=True, help="Fetch published LR for this scale too (DIV2K, DIV2F)."
+)
 @plainly
 def fetch(name, scales):
     """Download a set into data/NAME; an interrupted download is resumed."""

@@ -156,7 +156,16 @@ def locate(name):
 
 
 def add(name, folder):
-    """Register a folder of photographs under a name of its own. Raises ValueError for the name of a known set."""
+    """Register a folder of photographs under a name of its own.
+
+    Raises ValueError for the name of a known set, and for one that would be taken for a path, a list or an option.
+    """
+    bare = name.isprintable() and name == name.strip() and name not in ("", ".", "..")
+    if not bare or name[0] in "-~" or set(name) & set(",/\\"):
+        raise ValueError(
+            "a set's name must be that of a folder, without a dash or ~ in front, slashes, commas, line ends and "
+            f"spaces around it. Received: {name!r}"
+        )
     if name == "sample" or name in SETS:
         raise ValueError(f"a name must not be one of the registry. Received: {name!r}")
     folder = Path(folder).expanduser().resolve()
@@ -165,7 +174,7 @@ def add(name, folder):
 
 
 def fetch(name, *, scales=(), progress=None):
-    """Download a set, with the LR of `scales`, into data/<name> and return that folder.
+    """Download a set, with the LR of `scales`, into data/<name> and return that folder; of parts, those with such LR.
 
     `progress(file, done, total)` counts bytes. What is there is not fetched again, and an archive that was put into
     data/.downloads by hand is used from there. Raises what `downloads.download` and `downloads.unpack` raise.
@@ -173,18 +182,20 @@ def fetch(name, *, scales=(), progress=None):
     entry = SETS.get(name)
     if entry is None:
         raise ValueError(f"`name` must be one of {', '.join(SETS)}. Received: {name!r}")
+    published = {part: SETS[part].get("lr_urls", {}) for part in entry.get("parts", (name,))}
+    if unknown := [scale for scale in scales if not any(scale in urls for urls in published.values())]:
+        known = sorted(set().union(*published.values()))
+        raise ValueError(f"LR of {name} is published for {known}. Received: {unknown[0]}")
     if "parts" in entry:
-        for part in entry["parts"]:
-            fetch(part, progress=progress)
+        for part, lr_urls in published.items():
+            fetch(part, scales=[scale for scale in scales if scale in lr_urls], progress=progress)
         return files.DATA
     folder, kept = files.DATA / name, files.DATA / ".downloads"
     if "urls" not in entry:
         raise ValueError(f"{name} cannot be fetched: {entry['hint'].format(folder=folder)}")
     urls = dict(entry["urls"])
     for scale in scales:
-        if scale not in entry.get("lr_urls", {}):
-            raise ValueError(f"LR of {name} is published for {sorted(entry.get('lr_urls', {}))}. Received: {scale}")
-        urls |= entry["lr_urls"][scale]
+        urls |= published[name][scale]
     record = _read_json(folder / MANIFEST, {"archives": {}, "files": {}})
     for url in [url for url in urls if url not in record["archives"]]:
         file = url.rsplit("/", 1)[1]

@@ -229,6 +229,14 @@ def test_added_folder_has_a_name(tmp_path):
             datasets.add(name, folder)
 
 
+@pytest.mark.parametrize("name", ["", " ", "-x", "a/b", "..", "~", "a,b", "a\nb", "a\\b"])
+def test_a_name_that_no_command_could_take_is_not_registered(data, tmp_path, name):
+    photograph(tmp_path / "holiday" / "one.png")
+    with pytest.raises(ValueError, match="a set's name must be that of a folder"):
+        datasets.add(name, tmp_path / "holiday")
+    assert not (data / datasets.OWN).exists()
+
+
 def test_half_a_set_is_not_taken_for_the_other_half(small_div2k, data):
     datasets.fetch("DIV2K")
     (data / "DIV2K" / "DIV2K_valid_HR").rename(data / "elsewhere")
@@ -246,6 +254,17 @@ def test_div2f_is_its_parts(small_div2k, data):
     assert [path.name for path in datasets.photographs("DIV2F", "train")] == ["0001.png", "0002.png", "000001.png"]
     assert [path.name for path in datasets.photographs("DIV2F", "test")] == ["0801.png"]
     assert [(hr.name, lr) for hr, lr in datasets.pairs("DIV2F", scale=4)] == [("0801.png", None)]
+
+
+def test_parts_are_fetched_with_the_lr_that_they_have(small_div2k, data, monkeypatch):
+    flickr = {**datasets.SETS["Flickr2K"], "urls": {}}
+    monkeypatch.setitem(datasets.SETS, "Flickr2K", flickr)
+    with pytest.raises(ValueError, match=r"LR of DIV2F is published for \[2\]\. Received: 7"):
+        datasets.fetch("DIV2F", scales=[2, 7])
+    assert not (data / "DIV2K").exists()
+    datasets.fetch("DIV2F", scales=[2])
+    photograph(data / "Flickr2K" / "Flickr2K" / "Flickr2K_HR" / "000001.png")
+    assert [lr.name for _, lr in datasets.pairs("DIV2F", scale=2)] == ["0801x2.png"]
 
 
 def test_pictures_of_a_benchmark_may_lie_flat(data, monkeypatch):
