@@ -96,6 +96,9 @@ def _build(asked, stamps, backend):
 
 def batches(asked):
     """Raise ValueError unless the parameters of the notebooks allow LR to be prepared and patches to be augmented."""
+    for name in ("patch_size", "gan_patch_size"):
+        if name in asked and "scale" in asked:
+            patches.require_patch_size(asked[name], asked["scale"])
     copies, resident = asked.get("lr_copies", 0), asked.get("resident", False)
     if "degradation" in asked:
         shards.require_copies(copies, asked["degradation"])

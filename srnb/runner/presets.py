@@ -22,6 +22,31 @@ RUNNER = {  # parameters that the runner fills by itself -> how its user says it
     "resume": "--resume RUN goes on with a run",
     "runs": "--grid names the runs to compare with",
 }
+RANGES = {  # what numbers must be -> whether one is, and the parameters that must
+    "at least 1": (
+        lambda value: value >= 1,
+        {
+            *("scale", "steps", "gan_steps", "batch_size", "gan_batch_size", "patch_size", "gan_patch_size", "cycles"),
+            *("accumulate", "gan_accumulate", "discriminator_steps", "log_every", "validate_every", "crop_size"),
+        },
+    ),
+    "at least 0": (
+        lambda value: value >= 0,
+        {
+            *("lr_copies", "blocks", "width", "discriminator_width", "discriminator_grid", "residual_scale", "strips"),
+            *("warmup", "gan_warmup", "clip_norm", "gan_clip_norm", "rehearsal_steps", "validate_size"),
+            *("adversarial_weight", "perceptual_weight", "pixel_weight", "style_weight", "lpips_weight"),
+            *("total_variation_weight", "feature_matching_weight", "historical_weight", "gradient_penalty_weight"),
+        },
+    ),
+    "from 0 to 4294967295": (lambda value: 0 <= value < 2**32, {"seed"}),  # what NumPy takes
+    "above 0": (
+        lambda value: value > 0,
+        {"learning_rate", "gan_learning_rate", "discriminator_learning_rate", "decay", "gan_decay"},
+    ),
+    "at least 0 and below 1": (lambda value: 0 <= value < 1, {"ema_decay", "beta_2", "gan_beta_2"}),
+    "above 0 and at most 1": (lambda value: 0 < value <= 1, {"real_target"}),
+}
 
 
 def steps(names=(), *, folder=NOTEBOOKS):
@@ -170,7 +195,8 @@ def check(values, *, chain, others, among=None):
     """Return `values` (name -> text or value) converted to the types in the parameters cells.
 
     chain, others: notebook -> parameters, for the notebooks that will run and for the others; a preset may have
-    parameters of all of them. among: the only names allowed, if given. Raises ValueError with every problem.
+    parameters of all of them. among: the only names allowed, if given. Raises ValueError with every problem, such as a
+    number out of its range.
     """
     declared = {name: default for cells in (others, chain) for cell in cells.values() for name, default in cell.items()}
     typed, problems = {}, []
@@ -185,6 +211,7 @@ def check(values, *, chain, others, among=None):
         else:
             try:
                 typed[name] = cast(value, declared[name])
+                _require_range(name, typed[name])
             except ValueError as error:
                 problems.append(f"{name} {error}")
     if problems:
@@ -222,6 +249,13 @@ def cast(value, default):
     return kind(number)
 
 
+def _require_range(name, value):
+    """Raise ValueError if a number is out of the range of its parameter."""
+    for text, (holds, names) in RANGES.items():
+        if name in names and isinstance(value, int | float) and not holds(value):
+            raise ValueError(f"must be {text}. Received: {value!r}")
+
+
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -233,9 +267,21 @@ def _read_yaml(name, folder, kind):
             f"a {kind} must be one of {', '.join(names) or 'none yet'}, or a file. Received: {name}"
         )
     try:
-        values = yaml.safe_load(path.read_text("utf-8")) or {}
+        text = path.read_text("utf-8")
+        values, repeated = yaml.safe_load(text) or {}, _repeated(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"a {kind} must be YAML. Received: {path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ValueError(f"a {kind} must be lines `name: value`. Received: {path}")
+    if repeated:
+        raise ValueError(f"a {kind} must say every name once. Received: {path}: {', '.join(repeated)} more than once")
     return {str(name): value for name, value in values.items()}
+
+
+def _repeated(text):
+    """Return the keys that stand more than once in a YAML mapping or in one of its values: YAML lets the last win."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    within = [value for _, value in root.value] if isinstance(root, yaml.MappingNode) else []
+    mappings = [node for node in (root, *within) if isinstance(node, yaml.MappingNode)]
+    keys = [[key.value for key, _ in mapping.value] for mapping in mappings]
+    return sorted({str(key) for own in keys for key in own if own.count(key) > 1})

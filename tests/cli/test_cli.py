@@ -55,6 +55,7 @@ REFUSED = {
         "with LR prepared must name",
     ),
     "copies": (["run", "-p", "lr_copies", "3"], "Received: 3 of 'bicubic'"),
+    "patch": (["run", "-p", "patch_size", "50"], "`patch_size` must be a multiple of `scale` 4. Received: 50"),
     "resident": (["run", "-p", "resident", "true"], "`lr_copies` 1 or more"),
     "grid": (["run", "--grid", "losess"], "a grid must be one of"),
     "grid alone": (["grid", "losess"], "a grid must be one of"),

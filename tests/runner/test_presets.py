@@ -112,12 +112,47 @@ def test_a_preset_serves_all_notebooks_an_override_those_that_run(folder):
     assert resolve(folder, "02", variation={"metric": "ssim"}) == {"metric": "ssim"}
 
 
+NUMBERS = {
+    name: default
+    for path in presets.steps()
+    for name, default in presets.parameters(path).items()
+    if type(default) in (int, float)
+}
+
+
+def test_every_number_of_the_notebooks_has_its_range():
+    names = [name for _, names in presets.RANGES.values() for name in names]
+    assert sorted(names) == sorted(NUMBERS)
+    assert all(holds(NUMBERS[name]) for holds, names in presets.RANGES.values() for name in names)
+
+
+def test_numbers_out_of_their_range_are_listed():
+    asked = {"scale": "0", "seed": "-1", "batch_size": "0", "steps": "-4", "learning_rate": "0", "ema_decay": "1"}
+    with pytest.raises(ValueError) as error:
+        presets.resolve(presets.steps(), overrides=asked.items())
+    assert str(error.value).splitlines()[1:] == [
+        "  scale must be at least 1. Received: 0",
+        "  seed must be from 0 to 4294967295. Received: -1",
+        "  batch_size must be at least 1. Received: 0",
+        "  steps must be at least 1. Received: -4",
+        "  learning_rate must be above 0. Received: 0.0",
+        "  ema_decay must be at least 0 and below 1. Received: 1.0",
+    ]
+    with pytest.raises(ValueError, match=r"width must be at least 0\. Received: -8"):
+        presets.resolve(presets.steps(), variation={"width": -8})
+
+
 @pytest.mark.parametrize(
     ("text", "error", "must"),
     [
         (None, FileNotFoundError, "a preset must be one of none yet, or a file. Received: mine"),
         ("steps: [1", ValueError, "a preset must be YAML"),
         ("- steps", ValueError, "a preset must be lines `name: value`"),
+        (
+            "steps: 1\nrate: 2\nsteps: 3",
+            ValueError,
+            r"say every name once. Received: .*mine.yaml: steps more than once",
+        ),
     ],
 )
 def test_bad_presets(folder, text, error, must):
@@ -138,6 +173,8 @@ def test_grids(folder):
         **dict.fromkeys(("seeds: 0\nslow: {}", "seeds: 1.5\nslow: {}"), "seeds of a grid must be"),
         **dict.fromkeys(("slow: 3", "../up: {}"), "must be lines"),
         "common: {}": "must hold at least one",
+        "slow: {rate: 1, rate: 2}": "a grid must say every name once. Received: .*losses.yaml: rate more than once",
+        "slow: {}\nslow: {rate: 2}": "losses.yaml: slow more than once",
     }
     for bad, must in refused.items():
         path.write_text(bad)
