@@ -1,6 +1,7 @@
 """Commands that run notebooks and show the results: run, grid, report, blind, site, runs, lab."""
 
 import os
+import shlex
 import sys
 import time
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from srnb import files
-from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option
+from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option, sentence
 
 preset_option = click.option(
     "--preset", metavar="NAME", help="File in notebooks/presets, or a path.  [default: sample]"
@@ -146,7 +147,9 @@ def run(
             return _submit(planned, cluster, extra, workers, timeout, dry_run)
         begun = chain.begin(chain.new_folder(results, asked.pop("name")), **asked)
     if cluster and not begun.is_done:
-        return _submit(jobs.stages_of(begun), cluster, extra, workers, timeout, dry_run)
+        options = [word for option in extra for word in ("-o", option)]
+        with _unsubmitted(shlex.join(["srnb", "run", "--resume", str(begun.folder), "--cluster", cluster, *options])):
+            return _submit(jobs.stages_of(begun), cluster, extra, workers, timeout, dry_run)
     if begun.is_done:
         click.echo(f"{begun.name} is done already")
     else:
@@ -249,7 +252,8 @@ def grid(
         begun = [*grids.begin_seeds(base, paths, seeds or own, **fixed), *begun]
     if cluster:
         folders = [run.folder for run in begun]
-        return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
+        with _unsubmitted("the same command"):
+            return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
     try:
         grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
     except kernel.Failure as failure:
@@ -513,6 +517,15 @@ def _failing(run):
         click.echo(f"Error: {error or 'interrupted'}", err=True)
         click.echo(f"Results so far: {run.folder}. To go on: srnb run --resume {run.folder}", err=True)
         sys.exit(130 if interrupted else 1)
+
+
+@contextmanager
+def _unsubmitted(command):
+    """Say what goes on with runs that have begun when they, or some of them, cannot be submitted."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{sentence(error)}\nThe run has begun and waits. To submit what is not: {command}") from None
 
 
 def _conclude(run):

@@ -94,6 +94,24 @@ def test_refused(place, arguments, message):
     assert message in toy.srnb(place, "grid", "rates", *arguments)
 
 
+@pytest.mark.parametrize("sbatch", ["#!/bin/sh\necho no such partition >&2; exit 1\n", None])
+def test_what_is_refused_by_sbatch_can_be_submitted_later(place, monkeypatch, sbatch):
+    (place / "bin").mkdir()
+    if sbatch:
+        (place / "bin" / "sbatch").write_text(sbatch)
+        (place / "bin" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(place / "bin"))
+    reason = "sbatch must take what it is given. Received: no such partition" if sbatch else "Received: no sbatch"
+    resume = f"srnb run --resume {place}/results/later --cluster slurm -o time=9"
+    said = toy.srnb(place, "run", "01", "--run", "later", "--cluster", "slurm", "-o", "time=9")
+    assert said.startswith("Error: ") and reason in said
+    assert said.endswith(f"The run has begun and waits. To submit what is not: {resume}\n")
+    run = toy.run_of(place, "later")
+    assert run.read()["status"] == "pending" and not jobs.submitted(run)
+    assert toy.srnb(place, *resume.split()[1:]) == said
+    assert "To submit what is not: the same command\n" in toy.srnb(place, "grid", "rates", "--cluster", "slurm")
+
+
 def test_settings_hold_what_is_known(place):
     path = place / "config" / "srnb" / "clusters" / "slurm.yaml"
     path.parent.mkdir(parents=True)
