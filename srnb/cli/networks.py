@@ -377,12 +377,11 @@ def _scale(networks, asked):
 
 def _differences(table, reference):
     """Return the differences of the models from `reference` as text, and a sentence for sets of too few photographs."""
-    import numpy as np
-
     from srnb import evaluation
+    from srnb.evaluation import certainty
 
     rows = evaluation.intervals(table, reference=reference).drop(columns="seeds")
-    told = np.isfinite(rows["high"] - rows["low"])
+    told = rows["images"].map(certainty.finest) <= 0.05
     parts = [
         f"\n{name}, {count} photograph{'s' if count != 1 else ''}: too few to tell a difference to {reference} from "
         "chance; it takes six for one number, ten for twenty"
