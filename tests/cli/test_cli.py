@@ -195,8 +195,8 @@ def test_a_run_of_a_preset_leaves_the_name_to_the_network_that_ships(tmp_path):
         ["upscale", "photo.png", "--model", "compact"],
         ["evaluate", "--model", "compact"],
         ["demo", "compact", "--out", "page"],
-        ["run", "02", "-p", "warm_start", "compact"],
-        ["run", "03", "-p", "start_from", "compact"],
+        ["run", "02", "-p", "warm_start", "compact", "--cluster", "slurm", "--dry-run"],
+        ["run", "03", "-p", "start_from", "compact", "--cluster", "slurm", "--dry-run"],
     ],
 )
 def test_a_name_of_two_networks_is_refused(tmp_path, monkeypatch, arguments):
