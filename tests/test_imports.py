@@ -56,7 +56,7 @@ WITHIN = {
         *("metrics", "crops", "published"),
     ],
     "reports": [
-        *("blind", "overview", "report", "appendix", "article", "controls", "panel", "charts", "embedded", "web"),
+        *("blind", "overview", "report", "appendix", "article", "controls", "panel", "charts", "web", "embedded"),
         *("card", "inspector"),
         "figures",
     ],

@@ -128,12 +128,15 @@ def evaluate(
 ):
     """Measure models against bicubic on whole sets.
 
-    Only the held-out part of `sample` is measured; other sets are taken whole. Photographs that a run was trained on
-    are refused, even if they were renamed, recompressed, resized or mirrored; of networks that ship and of files they
-    are not known, and a line says so. Where there are published values for a set, they are shown beside the means.
+    Of sets that are divided, such as `sample` and DIV2K, the held-out photographs are measured; others are taken whole.
+    Photographs that a network was trained on are refused, even if they were renamed, recompressed, resized or mirrored;
+    of published files they are not known, and a line says so. Where there are published values for a set, they are
+    shown beside the means. A model may also be a folder of pictures that another program has enlarged, called like the
+    photographs: baby.png or baby_x4.png for baby.
 
     \b
     srnb evaluate --model sample --sets Set5,Set14
+    srnb evaluate --model compact --model ~/results/SwinIR --sets Set5
     srnb evaluate --model sample --model other --sets ~/photographs --out rows.csv
     srnb evaluate --model sample --degradation realesrgan --degradation-seed 1
     """
@@ -153,12 +156,13 @@ def evaluate(
     sets, metrics, labels = _sets(sets), _metrics(metrics), _labels(names)
     if reference not in ("bicubic", *labels):
         raise ValueError(f"--reference must be one of {', '.join(('bicubic', *labels))}. Received: {reference}")
-    networks = {label: _network(name, results) for label, name in labels.items()}
+    folders = {label: Path(name).expanduser() for label, name in labels.items() if _holds_pictures(name, results)}
+    networks = {label: _network(name, results) for label, name in labels.items() if label not in folders}
     scale = _scale(networks, scale)
     pairs = {name: datasets.pairs(name, scale=scale) for name in sets}
     if degradation:
         pairs = {name: [(hr, None) for hr, _ in photographs] for name, photographs in pairs.items()}
-    trained = {label: _trained_on(name, results) for label, name in labels.items()}
+    trained = {label: {} if label in folders else _trained_on(name, results) for label, name in labels.items()}
     for label in [label for label, hashes in trained.items() if not hashes]:
         click.echo(
             f"{label}: no hashes of the photographs that it was trained on are recorded: overlap with the sets is not "
@@ -173,7 +177,10 @@ def evaluate(
     tables = []
     for name, photographs in pairs.items():
         made = {"degradation": degradation or "bicubic", "seed": degradation_seed}
-        scenes = evaluation.upscale_pairs(methods, photographs, scale=scale, **made)
+        given = {
+            label: evaluation.enlarged_elsewhere(folder, photographs, scale=scale) for label, folder in folders.items()
+        }
+        scenes = evaluation.upscale_pairs(methods | given, photographs, scale=scale, **made)
         scenes = progress.track(scenes, name, total=len(photographs), unit="photographs")
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
@@ -186,7 +193,7 @@ def evaluate(
     if out:
         files.write_text(out, table.to_csv(index=False))
     click.echo(evaluation.readable(evaluation.summary(table)).T.to_string())
-    if networks:
+    if labels:
         click.echo(_differences(table, reference))
     published = evaluation.published_values(datasets=sets, scale=scale)
     published = evaluation.checked(published, table)
@@ -232,7 +239,8 @@ def export(model, form, out, results):
 
     form = form or exports.format_of(out)
     network, spec = inference.described(chain.network(model, results=results))
-    exports.write(network, out, format=form, spec=spec)
+    hashes = {Path(path).name: value for path, value in _trained_on(model, results).items()}
+    exports.write(network, out, format=form, spec=spec, hashes=hashes)
     click.echo(out)
 
 
@@ -268,6 +276,20 @@ def demo(names, out, title, results):
     click.echo(page.write(out, entries, title=title, lead="Drop a picture and see.", largest=largest))
 
 
+def _holds_pictures(model, results):
+    """Return whether a model is a folder of enlarged pictures, neither a network nor a run."""
+    from srnb.runner import chain
+
+    folder = Path(model).expanduser()
+    if not folder.is_dir() or (folder / "run.json").exists():
+        return False
+    try:
+        chain.network(model, results=results)
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _network(model, results):
     """Return the network of a name: one that ships, that of a run, or that of a weight file."""
     from srnb.evaluation import inference
@@ -278,13 +300,15 @@ def _network(model, results):
 
 def _trained_on(model, results):
     """Return {path: perceptual hash} of the photographs that a network was trained on; {} if that is not known."""
-    from srnb import runs, shipped
+    from srnb import models, runs, shipped
     from srnb.data import duplicates
     from srnb.runner import chain
 
     place = chain.network(model, results=results)
     if place in shipped.names():
-        return {}
+        return shipped.hashes(place)
+    if place.endswith(".safetensors") and (hashes := models.hashes_of(place)):
+        return hashes
     run = runs.Run(place if Path(place).is_dir() else Path(place).parent.parent)
     data = run.read().get("data") or {}
     return data.get("hashes") or duplicates.hashes(duplicates.decoded(data.get("train", [])))

@@ -4,7 +4,7 @@ from srnb.models.graph import cost, describe, receptive_field, require_scale, sc
 from srnb.models.parser import build
 from srnb.models.published import from_published, load_published
 from srnb.models.spec import from_parameters, read, resolve
-from srnb.models.weights import interpolate, load_weights, save_weights, spec_of, transfer
+from srnb.models.weights import hashes_of, interpolate, load_weights, save_weights, spec_of, transfer
 
 __all__ = [
     "build",
@@ -12,6 +12,7 @@ __all__ = [
     "describe",
     "from_parameters",
     "from_published",
+    "hashes_of",
     "interpolate",
     "load_published",
     "load_weights",

@@ -28,13 +28,13 @@ def format_of(path):
     return endings[suffix]
 
 
-def write(model, path, *, format="onnx", spec=None):
+def write(model, path, *, format="onnx", spec=None, hashes=None):
     """Write `model` to `path` for inference on float batches (N, H, W, channels), with N, H and W left open.
 
     "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter must be given the
     size by `resize_tensor_input`. "safetensors" is for this package: the weights, and in the header `spec`, from which
-    it builds the network. Raises ValueError for a path with another suffix or a backend that cannot write the format,
-    OSError if the disk is full.
+    it builds the network, and `hashes`, see `weights.save_weights`. Raises ValueError for a path with another suffix or
+    a backend that cannot write the format, OSError if the disk is full.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")
@@ -52,7 +52,7 @@ def write(model, path, *, format="onnx", spec=None):
     if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
         raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")
     if format == "safetensors":
-        weights.save_weights(model, path, spec=spec)
+        weights.save_weights(model, path, spec=spec, hashes=hashes)
         return
     if format == "onnx":  # Keras refuses a network that has not been called since it was built
         model(keras.ops.zeros((1, 16, 16, model.input_shape[-1])))

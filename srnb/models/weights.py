@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from srnb import files
 from srnb.models.layers import SpectralNormalization
 
-SPEC = "spec"  # key in the header of a .safetensors file
+SPEC, HASHES = "spec", "hashes"  # keys in the header of a .safetensors file
 ENTRY = 4096  # bytes that a variable takes in HDF5 beside its values, at most
 RELATED = 0.2  # cosine between the kernels of two networks: near 1 after fine-tuning, near 0 for separate starts
 
@@ -41,17 +41,19 @@ def variables(model):
     return found
 
 
-def save_weights(model, path, *, spec=None):
+def save_weights(model, path, *, spec=None, hashes=None):
     """Save all weights to a .weights.h5 (Keras' own format) or .safetensors file, whole or not at all.
 
-    spec: of the network, which a .safetensors file then carries in its header, see `spec_of`: a file to hand on.
+    spec: of the network, and hashes, {name: perceptual hash} of the photographs that it was trained on: a .safetensors
+    file carries them in its header, see `spec_of` and `hashes_of`, and can so be handed on.
     """
     path, kind = Path(path), _kind(Path(path))
     with files.whole(path) as temporary:
         if kind == ".safetensors":
             values = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables(model).items()}
             _require_room(model, temporary)
-            save_file(values, temporary, {SPEC: json.dumps(spec)} if spec else None)
+            header = {key: json.dumps(value) for key, value in ((SPEC, spec), (HASHES, hashes)) if value}
+            save_file(values, temporary, header or None)
         else:
             _save_h5(model, temporary)
 
@@ -93,11 +95,23 @@ def spec_of(path):
 
     Raises ValueError if the file is damaged.
     """
+    return _carried(path, SPEC)
+
+
+def hashes_of(path):
+    """Return {name: perceptual hash} of the photographs that the network in a .safetensors file was trained on.
+
+    {} if the file does not say. Raises ValueError if it is damaged.
+    """
+    return _carried(path, HASHES) or {}
+
+
+def _carried(path, key):
     with _whole(path), safe_open(path, "np") as file:
-        spec = json.loads((file.metadata() or {}).get(SPEC, "null"))
-        if not isinstance(spec, dict | None):
-            raise ValueError(f"its spec must be an object. Received: {type(spec).__name__}")
-    return spec
+        value = json.loads((file.metadata() or {}).get(key, "null"))
+        if not isinstance(value, dict | None):
+            raise ValueError(f"its {key} must be an object. Received: {type(value).__name__}")
+    return value
 
 
 def interpolate(a, b, alpha, *, into=None):

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from srnb import models, runs
+from srnb import evaluation, models, runs, shipped
 from srnb.cli import main
-from srnb.data import images
+from srnb.data import duplicates, images
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +190,34 @@ def test_what_few_photographs_say_of_an_ensemble(results, few, tmp_path):
     assert marked.equals(table["model"] == "small") and marked.any()
 
 
-def test_what_a_shipped_network_was_trained_on_is_not_known(results, few, monkeypatch):
+def test_what_a_shipped_network_was_trained_on_is_no_test_also_in_a_copy_of_its_file(
+    results, few, tmp_path, monkeypatch, unmeasured
+):
+    (photograph, *_) = sorted(few.iterdir())
+    (own,) = duplicates.hashes(duplicates.decoded([photograph])).values()
+    monkeypatch.setattr(shipped, "hashes", lambda name: {"of-the-training.webp": own})
+    copy = tmp_path / "copy.safetensors"
+    exported = CliRunner().invoke(main, ["export", "--model", "compact_x2", "--out", str(copy)])
+    assert exported.exit_code == 0, exported.output
+    for model in ("compact_x2", copy):
+        result = evaluate(results, "--model", model, "--sets", few, "--metrics", "psnr_y")
+        assert result.exit_code == 1 and f"of-the-training.webp = {photograph.name}" in result.output, result.output
+
+
+def test_a_folder_of_another_program_is_measured(results, few, tmp_path, monkeypatch):
     monkeypatch.setattr("srnb.evaluation.costs.measure", lambda *_, **__: pd.DataFrame())
-    result = evaluate(results, "--model", "compact_x2", "--sets", few, "--metrics", "psnr_y")
+    folder, rows = tmp_path / "Other", tmp_path / "rows.csv"
+    folder.mkdir()
+    for scene in evaluation.upscale_pairs({}, [(path, None) for path in sorted(few.iterdir())], scale=2):
+        images.write(folder / f"{scene.image}_x2.png", scene.sr["bicubic"])
+    models = ["--model", "small", "--model", folder]
+    result = evaluate(results, *models, "--sets", few, "--metrics", "psnr_y", "--out", rows)
     assert result.exit_code == 0, result.output
-    assert "compact_x2: no hashes of the photographs that it was trained on are recorded" in result.stderr
+    values = pd.read_csv(rows).pivot(index="image", columns="model", values="value")
+    assert values["Other"].equals(values["bicubic"]) and not values["small"].equals(values["bicubic"])
+    next(folder.iterdir()).unlink()
+    result = evaluate(results, *models, "--sets", few, "--metrics", "psnr_y")
+    assert result.exit_code == 1 and "must hold one result for each photograph. Received: none" in result.output
 
 
 @pytest.mark.parametrize(
