@@ -18,6 +18,7 @@ FIELDS = {  # what a reader of run.json may rely on: each is of its type, null, 
     **dict.fromkeys(("notebooks", "values", "parameters", "grid", "error", "git", "machine", "versions"), dict),
     **dict.fromkeys(("data", "references"), dict),
     "by_hand": bool,
+    "options": list,
     **dict.fromkeys(("seconds", "peak_memory_gib"), int | float),
 }
 PRODUCTS = {  # what each stage leaves beside its lines of the log; the later build on it

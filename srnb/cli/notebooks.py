@@ -287,6 +287,7 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
     values = chain.settle(values, paths, results=results, backend=chosen_backend(backend))
     comparing = any("runs" in presets.parameters(path) for path in paths)
+    options = [*(["--grid", grid] * bool(grid)), *["--no-grid"] * no_grid, *(["--seeds", str(seeds)] * bool(seeds))]
     if grid and not comparing:
         raise ValueError("--grid must come with a notebook that compares runs; `srnb grid` runs variations alone")
     if not grid and comparing and not no_grid and (files.grids(folder) / f"{preset}.yaml").is_file():
@@ -304,7 +305,7 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
     fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or chain.default_name(preset)}
-    return {"notebooks": paths, "values": values, "variations": variations, **fixed}
+    return {"notebooks": paths, "values": values, "variations": variations, "options": options, **fixed}
 
 
 def _seed(paths, values):

@@ -268,6 +268,7 @@ def command(run, record):
     parts = ["srnb run", *(stem[:2] for stem in record.get("notebooks") or {} if stem[:2].isdigit())]
     parts += [f"--preset {_quoted(preset)}"] if preset else []
     parts += [f"--backend {record['backend']}"] if record.get("backend") else []
+    parts += map(_quoted, record.get("options") or [])
     asked = {name: value for name, value in record["values"].items() if name not in RUNNER and known.get(name) != value}
     asked = {name: asked[name] for name in settings(run, record) if name in asked} if not known else asked
     lines = [" ".join(parts), *(f"  -p {name} {_quoted(value)}" for name, value in asked.items())]

@@ -157,12 +157,25 @@ def notebooks(run):
     return {path: presets.parameters(path) for path in paths}
 
 
-def begin(folder, notebooks, *, values, backend, preset=None, variation=None, base=None, variations=None, data=None):
+def begin(
+    folder,
+    notebooks,
+    *,
+    values,
+    backend,
+    preset=None,
+    variation=None,
+    base=None,
+    variations=None,
+    options=(),
+    data=None,
+):
     """Write the record of a new run and return the run.
 
     values: name -> value, already checked. variation: the name of this run in a grid. base: the name of the run, in the
-    same folder, of which it is a variant. variations: this run's own grid (name -> overrides). data: what notebook 1
-    recorded in another run, for a run without notebook 1.
+    same folder, of which it is a variant. variations: this run's own grid (name -> overrides). options: words of the
+    command that asked for that, such as --seeds 3. data: what notebook 1 recorded in another run, for a run without
+    notebook 1.
     """
     run, parameters = runs.Run(folder), effective(notebooks, values)
     machine = provenance.machine()
@@ -185,6 +198,7 @@ def begin(folder, notebooks, *, values, backend, preset=None, variation=None, ba
         notebook_folder=str(notebooks[0].parent),
         notebooks={path.stem: {"status": "pending"} for path in notebooks},
         grid={"status": "pending", "variations": variations} if variations else None,
+        options=list(options),
         **({"data": data} if data else {}),
     )
     return run

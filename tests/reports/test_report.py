@@ -342,6 +342,9 @@ def test_only_settings_that_differ_from_the_copys_defaults_are_shown(tmp_path):
     assert article.settings(run, run.read()) == {"blocks": (16, 4), "dataset_folder": ("a b", None)}
     wanted = "git checkout 0123456789\nsrnb run 02 \\\n  -p blocks 16 \\\n  -p dataset_folder 'a b'"
     assert article.command(run, run.read()) == wanted
+    run.update(options=["--grid", "losses", "--seeds", "3"])
+    assert article.command(run, run.read()) == wanted.replace("02 ", "02 --grid losses --seeds 3 ")
+    run.update(options=[])
     (tmp_path / "presets").mkdir()
     run.update(preset="mine", notebook_folder=str(tmp_path))
     for content in (b"- a", b"a: b: c", b"\xff"):  # a preset may be edited after the run
