@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from srnb import models, shipped
@@ -21,6 +22,15 @@ def test_a_network_that_ships_gives_the_numbers_of_its_card(name):
     assert models.spec_of(shipped.file(name)) == card["spec"]  # so a copy of the file is a network, too
     assert len(card["check"]) == 2
     assert cards.check(network, card["degradation"]["name"]) == pytest.approx(card["check"], abs=0.01)
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_network_that_ships_keeps_the_tone_of_flat_areas(name):
+    network, scale = inference.load(name), shipped.card(name)["spec"]["scale"]
+    for level in (16, 128, 240):
+        sr = inference.upscale(network, np.full((48, 48, 3), level / 255, np.float32))
+        inside = sr[16 * scale : -16 * scale, 16 * scale : -16 * scale]  # beyond the zeros around a picture
+        assert np.abs(inside.mean(axis=(0, 1)) * 255 - level).max() < 2
 
 
 @pytest.mark.parametrize("name", shipped.names())
