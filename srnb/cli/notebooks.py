@@ -114,10 +114,10 @@ def run(
     which cell and why, and --resume goes on from that notebook.
 
     A grid (notebooks/presets/grids/NAME.yaml) holds variations of the run, each with some parameters changed. They run
-    before the notebook that compares them, each in a folder of its own: results/NAME-VARIATION. A variation starts at
-    the first notebook that it affects and takes everything before that from the main run; with --workers 2 or more it
-    goes on beside that. With --seeds 3, the run and each variation are made three times, on the same photographs and
-    with the same three seeds.
+    before the notebook that compares them, each in a folder of its own: results/NAME-VARIATION. A variation of the GAN
+    stage alone takes everything before that from the main run, any other begins with notebook 1; with --workers 2 or
+    more they go on beside the main run. With --seeds 3, the run and each variation are made three times, on the same
+    photographs and with the same three seeds.
 
     \b
     srnb run --preset sample -p gan_steps 400 -p pixel_loss mse

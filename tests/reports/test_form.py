@@ -48,6 +48,11 @@ def test_a_game_takes_more_with_each_network_in_it():
     alone = form.game(values | {"perceptual_weight": 0.0, "adversarial_weight": 0.0}, **nets)
     without = form.game(values | {"perceptual_weight": 0.0}, **nets)
     assert whole.work > without.work > alone.work > 0
+    vgg = 9 * (3 * 64 + 64 * 64 + (64 * 128 + 128 * 128) / 4)  # multiply-adds for each pixel, up to block2_conv2
+    pixels = values["gan_batch_size"] * values["gan_patch_size"] ** 2
+    assert whole.work - without.work == pytest.approx(3 * vgg * pixels)
+    judged = form.game(values | {"perceptual_weight": 0.0, "lpips_weight": 1.0}, **nets)
+    assert judged.work == whole.work  # LPIPS as a loss passes through features, too
     assert whole.parameters == alone.parameters + critic.count_params()
 
 
