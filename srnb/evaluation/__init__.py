@@ -14,7 +14,7 @@ blind        results in pairs, without names, for people to choose from
 crops        the details worth a look
 published    what papers report, and whether it may be compared with ours
 
-Nothing in here imports a framework before a network is used.
+Importing this package imports no framework.
 """
 
 from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants

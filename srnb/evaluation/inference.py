@@ -187,10 +187,10 @@ def upscale_file(model, source, target, **options):
         if 0 < np.count_nonzero(alpha) < alpha.size:  # what is invisible goes on as what is not: no fringe bleeds in
             nearest = ndimage.distance_transform_edt(alpha[..., 0] == 0, return_distances=False, return_indices=True)
             lr = lr[tuple(nearest)]
-    return png.write(target, _layers(strips(model, lr, **options), lr, alpha, grey), bits=bits)
+    return png.write(target, _layers(strips(model, lr, **options), alpha, grey), bits=bits)
 
 
-def _layers(upscaled, lr, alpha, grey):
+def _layers(upscaled, alpha, grey):
     """Yield strips as grey if the picture was grey, with the same rows of the upscaled alpha."""
     row = 0
     for strip in upscaled:
