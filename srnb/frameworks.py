@@ -51,10 +51,10 @@ def prepare():
 
 
 def _importer():
-    """The name of the module whose import statement is at work."""
-    frame = sys._getframe()
-    while (name := frame.f_globals.get("__name__", "")) == __name__ or name.startswith("importlib."):
-        frame = frame.f_back
+    """The name of the module whose import statement is at work, "" if the import comes from no Python code."""
+    frame, name = sys._getframe(), __name__
+    while frame and (name == __name__ or name.startswith("importlib.")):
+        name, frame = frame.f_globals.get("__name__", ""), frame.f_back
     return name
 
 

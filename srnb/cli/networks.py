@@ -169,7 +169,8 @@ def evaluate(
             "checked",
             err=True,
         )
-    trained = {path: value for hashes in trained.values() for path, value in hashes.items()}
+    # two models may have been trained on different photographs of one name
+    trained = {f"{label}/{path}": value for label, hashes in trained.items() for path, value in hashes.items()}
     if trained:
         tested = [path for photographs in pairs.values() for path, _ in photographs]
         duplicates.require_disjoint(trained, duplicates.decoded(tested))
@@ -239,7 +240,9 @@ def export(model, form, out, results):
 
     form = form or exports.format_of(out)
     network, spec = inference.described(chain.network(model, results=results))
-    hashes = {Path(path).name: value for path, value in _trained_on(model, results).items()}
+    hashes = _trained_on(model, results)
+    folder = os.path.commonpath([Path(path).parent for path in hashes]) if hashes else ""
+    hashes = {str(Path(path).relative_to(folder)): value for path, value in hashes.items()}  # not where its user lives
     exports.write(network, out, format=form, spec=spec, hashes=hashes)
     click.echo(out)
 

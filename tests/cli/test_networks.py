@@ -204,6 +204,25 @@ def test_what_a_shipped_network_was_trained_on_is_no_test_also_in_a_copy_of_its_
         assert result.exit_code == 1 and f"of-the-training.webp = {photograph.name}" in result.output, result.output
 
 
+def test_photographs_of_one_name_are_told_apart(results, few, tmp_path, monkeypatch, unmeasured):
+    first, second, *_ = sorted(few.iterdir())
+    hashes = list(duplicates.hashes(duplicates.decoded([first, second])).values())
+    (run := runs.Run(tmp_path / "runs" / "own")).update(**runs.Run(results / "small").read())
+    shutil.copytree(results / "small" / "weights", run.folder / "weights")
+    names = ["/home/me/photographs/one/0.png", "/home/me/photographs/two/0.png"]
+    run.update(data={"hashes": dict(zip(names, hashes, strict=True))})
+    exported = CliRunner().invoke(
+        main, ["export", "--model", str(run.folder), "--out", str(tmp_path / "own.safetensors")]
+    )
+    assert exported.exit_code == 0, exported.output
+    assert models.hashes_of(tmp_path / "own.safetensors") == dict(zip(["one/0.png", "two/0.png"], hashes, strict=True))
+
+    monkeypatch.setattr(shipped, "hashes", lambda name: {"0.png": hashes[name == "compact-gan"]})
+    result = evaluate(results, "--model", "compact", "--model", "compact-gan", "--sets", few, "--metrics", "psnr_y")
+    assert result.exit_code == 1
+    assert all(f"0.png = {path.name}" in result.output for path in (first, second)), result.output
+
+
 def test_a_folder_of_another_program_is_measured(results, few, tmp_path, monkeypatch):
     monkeypatch.setattr("srnb.evaluation.costs.measure", lambda *_, **__: pd.DataFrame())
     folder, rows = tmp_path / "Other", tmp_path / "rows.csv"
