@@ -70,6 +70,12 @@ def whole(path):
         _remove(temporary)
 
 
+def is_plain(name):
+    """Return whether a name is that of a single folder and can stand in a list with commas."""
+    usual = name not in ("", ".", "..") and name == name.strip() and name.isprintable()
+    return usual and not set(name) & set(",/\\")
+
+
 def require_room(path, size):
     """Raise the OSError of a full disk, with `path` as its file, unless there is room for `size` bytes.
 

@@ -160,8 +160,7 @@ def add(name, folder):
 
     Raises ValueError for the name of a known set, and for one that would be taken for a path, a list or an option.
     """
-    bare = name.isprintable() and name == name.strip() and name not in ("", ".", "..")
-    if not bare or name[0] in "-~" or set(name) & set(",/\\"):
+    if not files.is_plain(name) or name[0] in "-~":
         raise ValueError(
             "a set's name must be that of a folder, without a dash or ~ in front, slashes, commas, line ends and "
             f"spaces around it. Received: {name!r}"

@@ -44,7 +44,7 @@ def title(run, record):
         text += f": {made}"
     if data.get("train"):
         trained = "trained on" if made else "on"
-        text += f" {trained} {_count(len(data['train']), 'photograph')} from {_place(data.get('name', ''))}"
+        text += f" {trained} {_count(len(data['train']), 'photograph')} from {place(data.get('name', ''))}"
     if record.get("started"):
         day = date.fromisoformat(record["started"][:10])
         text += f", {day.day} {day:%B %Y}"
@@ -315,7 +315,7 @@ def signed(value, metric, *, unit=True):
 def dataset(name):
     """Return the name of a set for readers: the last part of a folder's path."""
     path, comma, rest = name.partition(",")
-    return _place(path) + comma + rest
+    return place(path) + comma + rest
 
 
 def _defaults(copy):
@@ -334,7 +334,8 @@ def _quoted(value):
     return text if re.fullmatch(r"[\w./:,+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _place(name):
+def place(name):
+    """Return the last part of a path; any other name as it is."""
     return PurePath(name).name if "/" in name else name
 
 

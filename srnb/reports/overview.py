@@ -3,7 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
@@ -106,7 +106,7 @@ def _verdicts(table, model):
 def _settings(record):
     """Return the settings of a run, without those of the runner; a run that it started from is named, not its path."""
     values = {name: value for name, value in (record.get("values") or {}).items() if name not in article.RUNNER}
-    return values | ({"start_from": PurePath(values["start_from"]).name} if values.get("start_from") else {})
+    return values | ({"start_from": article.place(values["start_from"])} if values.get("start_from") else {})
 
 
 def _varying(rows):

@@ -23,7 +23,7 @@ def require_name(name):
 
     A network that ships keeps its name to itself: both are what `--model` takes.
     """
-    if name in ("", ".", "..") or name != name.strip() or not name.isprintable() or set(name) & set(",/\\"):
+    if not files.is_plain(name):
         raise ValueError(
             "a run's name must be that of a folder, without slashes, commas, line ends and spaces around it. "
             f"Received: {name!r}"
