@@ -503,7 +503,7 @@ def lab(give_back, fresh, backend, arguments):
     options += [f"--LabApp.default_url=/lab/tree/{copies.FOLDER.name}/01_data.ipynb"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container
         options.append("--ServerApp.allow_root=True")
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options, *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jupyterlab", *options, *arguments])
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class Pool:
         # its kernels are many and small, and there are as many processes as cores to use
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        command = [sys.executable, "-c", COMMAND]
+        command = [sys.executable, "-P", "-c", COMMAND]  # -P: nothing is imported from the working directory
         self._all = [subprocess.Popen(command, env=environment, **pipes) for _ in range(count)]
         self._idle = queue.SimpleQueue()
         for process in self._all:

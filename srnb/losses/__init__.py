@@ -24,7 +24,7 @@ from srnb.losses.adversarial import (
     wasserstein,
 )
 from srnb.losses.perceptual import dists, feature_matching, lpips, lpips_maps, perceptual, style
-from srnb.losses.pixel import charbonnier, l1, mse, total_variation
+from srnb.losses.pixel import charbonnier, l1, mse, psnr, total_variation
 from srnb.losses.structural import ZHAO_SIGMAS, AdaptiveMix, BalancedMix, mix, ms_ssim, ssim
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "mse",
     "perceptual",
     "pixel_loss",
+    "psnr",
     "relativistic",
     "relativistic_average",
     "relativistic_average_hinge",
@@ -62,7 +63,15 @@ __all__ = [
     "wasserstein",
 ]
 
-PIXEL = {"l1": l1, "mse": mse, "charbonnier": charbonnier, "ssim": ssim, "ms_ssim": ms_ssim, "mix": mix}
+PIXEL = {
+    "l1": l1,
+    "mse": mse,
+    "psnr": psnr,
+    "charbonnier": charbonnier,
+    "ssim": ssim,
+    "ms_ssim": ms_ssim,
+    "mix": mix,
+}
 
 
 def pixel_loss(name, *, steps):

@@ -1,5 +1,7 @@
 """Losses that compare pixel by pixel, or neighbouring pixels."""
 
+import math
+
 from keras import ops
 
 
@@ -18,6 +20,16 @@ def mse(hr, sr):
     """Mean squared difference, the pixel loss of SRResNet (SRGAN, section 2.2.1). Returns a scalar >= 0."""
     hr, sr = as_float32(hr, sr)
     return ops.mean(ops.square(hr - sr))
+
+
+def psnr(hr, sr):
+    """Negative PSNR in dB, a mean over the images of a batch (HINet, section 3.3): what benchmarks average.
+
+    An image that is nearly right weighs as much as one that is far off, where `mse` looks at the latter alone. The
+    squared differences count from 1e-8 on, so the loss is at least -80 and its gradient finite for equal images.
+    """
+    hr, sr = as_float32(hr, sr)
+    return 10 / math.log(10) * ops.mean(ops.log(ops.mean(ops.square(hr - sr), axis=(1, 2, 3)) + 1e-8))
 
 
 def charbonnier(hr, sr, *, epsilon=1e-3):

@@ -126,7 +126,7 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
         if not chosen:
             continue
         limit = ["--timeout", timeout] if timeout else []
-        command = [sys.executable, "-m", "srnb.cli", "run", *limit, *arguments, "--resume"]
+        command = [sys.executable, "-P", "-m", "srnb.cli", "run", *limit, *arguments, "--resume"]
         text = slurm.script(
             chosen,
             command,

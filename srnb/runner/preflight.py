@@ -88,7 +88,7 @@ def _build(asked, stamps, backend):
     """Build the networks of a JSON text; `stamps` are when their files were written."""
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", _PROGRAM, asked]
+    command = [sys.executable, "-P", "-c", _PROGRAM, asked]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])

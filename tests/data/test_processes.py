@@ -65,6 +65,15 @@ def test_there_are_no_more_than_a_limit(index, monkeypatch):
     stream.close()
 
 
+def test_files_in_the_working_directory_are_no_modules(index, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit('a script of the user')")
+    monkeypatch.chdir(tmp_path)
+    source = make(index)
+    stream = source.stream(workers=1)
+    np.testing.assert_array_equal(next(stream)[0], source.batch(0)[0])
+    stream.close()
+
+
 def test_an_error_arrives_as_it_was_raised(index):
     source = make(index)
     source.entries = [entry | {"file": "absent.npy"} for entry in source.entries]
