@@ -23,7 +23,7 @@ def mse(hr, sr):
 
 
 def psnr(hr, sr):
-    """Negative PSNR in dB, a mean over the images of a batch (HINet, section 3.3): what benchmarks average.
+    """Negative PSNR in dB, a mean over the images of a batch as benchmarks form it (HINet, Chen et al. 2021).
 
     An image that is nearly right weighs as much as one that is far off, where `mse` looks at the latter alone. The
     squared differences count from 1e-8 on, so the loss is at least -80 and its gradient finite for equal images.

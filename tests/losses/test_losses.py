@@ -139,6 +139,13 @@ def test_pixel_losses_of_a_constant_offset():
     assert value(losses.charbonnier(hr, hr)) == pytest.approx(1e-3)
 
 
+def test_psnr_is_averaged_over_images_as_benchmarks_do_it():
+    hr = np.full((2, 4, 4, 3), 0.5, "float32")
+    offsets = np.array([0.1, 0.01], "float32")[:, None, None, None]
+    assert value(losses.psnr(hr, hr + offsets)) == pytest.approx(-(20 + 40) / 2, abs=1e-3)
+    assert value(losses.psnr(hr, hr)) == pytest.approx(-80)
+
+
 def test_total_variation_of_stripes_counts_one_direction():
     stripes = np.tile(np.array([0, 1], "float32"), 4)[None, None, :, None] * np.ones((1, 8, 8, 3), "float32")
     assert value(losses.total_variation(stripes)) == 1
