@@ -133,6 +133,17 @@ def colour_shift(sr, hr, *, border, channel="rgb", sigma=10.0):
     return np.abs(ndimage.gaussian_filter(sr - hr, (sigma, sigma, 0))).mean(axis=(0, 1))
 
 
+def niqe(sr, *, border):
+    """Return NIQE (Mittal et al. 2013), which needs no original: the distance from natural pictures, lower is better.
+
+    Raises ValueError unless two blocks of 96x96 pixels fit inside the border.
+    """
+    from srnb.evaluation import niqe
+
+    (y, _) = _prepare(sr, np.clip(sr, 0, 1), border, "y_rounded")
+    return niqe.score(y[..., 0])
+
+
 def _quantised_pair(sr, hr):
     """Return both pictures as uint8 arrays. Raises ValueError for other shapes, dtypes or ranges."""
     sr, hr = np.asarray(sr), np.asarray(hr)
@@ -279,6 +290,10 @@ METRICS = {
         *("DISTS", "", "lower", "VGG16 with L2 pooling, RGB; 8 bit; whole picture in its own size"),
         lambda sr, hr, lr, border: dists(sr, hr),
         lambda pictures, hr: [dists(sr, hr) for sr in pictures],
+    ),
+    "niqe": Metric(
+        *("NIQE", "", "lower", f"{CHANNELS['y_rounded']}; 8 bit; blocks of 96x96; border {{border}}"),
+        lambda sr, hr, lr, border: niqe(sr, border=border),
     ),
     "lr_consistency": Metric(
         "LR PSNR",
