@@ -84,9 +84,10 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
                     bar.update(1000 * done // total - bar.pos)
 
                 width, height = inference.upscale_file(network, source, target, progress=show, **options)
-            click.echo(f"{target} · {width}x{height} · {name}")
         except (ValueError, OSError) as error:
             failures.append(sentence(error))
+            continue
+        click.echo(f"{target} · {width}x{height} · {name}")
     if failures:
         raise click.ClickException("\n  ".join([f"{len(failures)} not done:", *failures]))
 
