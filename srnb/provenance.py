@@ -28,11 +28,11 @@ def versions():
 
 
 def git_state():
-    """Return {commit, dirty: whether tracked files differ from it}; both None outside of a git checkout."""
+    """Return {commit, dirty: whether tracked files differ from it}; both None where git does not say."""
     try:
         commit = _output("git", "-C", files.ROOT, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_output("git", "-C", files.ROOT, "status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
 
 
@@ -45,7 +45,7 @@ def machine():
     """Return a dict of system, processor, usable cores, memory in GiB, and NVIDIA GPUs of this machine."""
     try:
         gpus = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         gpus = []
     return {
         "system": platform.platform(),
@@ -57,6 +57,7 @@ def machine():
 
 
 def _output(*command):
+    """Return what a command prints. Raises OSError or a SubprocessError, also where a broken driver lets it hang."""
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 

@@ -71,6 +71,11 @@ class Run:
     def figures(self):
         return self._made("figures")
 
+    def generators(self):
+        """Return {stage: weight file} of the trained generators that are there: pretrained, then gan."""
+        files_of = {stage: self.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
+        return {stage: file for stage, file in files_of.items() if file.is_file()}
+
     def read(self):
         """Return run.json as a dict, {} if there is none yet. Raises ValueError if it is damaged or foreign."""
         path = self.folder / "run.json"

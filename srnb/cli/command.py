@@ -60,7 +60,8 @@ def plainly(command):
             if _stop.is_set() or isinstance(error, KeyboardInterrupt):
                 click.echo("Error: interrupted", err=True)
                 sys.exit(130)
-            if isinstance(error, (ValueError, OSError)):
+            piped = isinstance(error, BrokenPipeError)  # `| head` has seen enough, which click ends without a word
+            if isinstance(error, (ValueError, OSError)) and not piped:
                 raise click.ClickException(sentence(error)) from None
             raise
 

@@ -1,6 +1,5 @@
 """The networks that ship with the package: list them, make one from a run."""
 
-import os
 from pathlib import Path
 
 import click
@@ -23,7 +22,6 @@ def models(markdown, results):
     from srnb import runs, shipped
 
     if markdown:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         from srnb.reports import card
 
         click.echo(card.table())
@@ -44,8 +42,7 @@ def models(markdown, results):
                 ]
                 click.echo(f"    {dataset}{f', LR by {made}' * (made != 'bicubic')}: {', '.join(shown)}")
     for run in runs.find(results):
-        weights = [run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")]
-        stages, spec = [path.name.partition(".")[0] for path in weights if path.is_file()], run.read().get("generator")
+        stages, spec = list(run.generators()), run.read().get("generator")
         if spec and stages:
             click.echo(f"{run.name}: a run, x{spec['scale']}, {spec['name']}, {' and '.join(stages)}")
 
@@ -75,7 +72,6 @@ def ship(run, name, stage, summary, blend, start, sources, results):
 
     This writes weights, spec, metrics, a thinned log, a picture and a page. Notebook 4 must have measured the run.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from srnb import shipped
     from srnb.reports import card
     from srnb.runner import chain

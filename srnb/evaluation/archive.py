@@ -32,8 +32,7 @@ def measure(run, *, metrics):
     """Measure the networks of a run on its held-out photographs, as notebook 4 does, and write its metrics.csv."""
     from srnb.evaluation import inference
 
-    record, files_of = run.read(), {stage: run.weights / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
-    networks = {stage: inference.load(file) for stage, file in files_of.items() if file.is_file()}
+    record, networks = run.read(), {stage: inference.load(file) for stage, file in run.generators().items()}
     upscaled = scenes.held_out(record["data"], networks, seed=record.get("seed") or 0)
     dataset = f"{record['data']['test_name']}, held out"
     run.write_metrics(tables.tabulate(upscaled, dataset=dataset, metrics=metrics))

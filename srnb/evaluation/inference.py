@@ -38,11 +38,10 @@ def described(path):
     if path.suffix in (".pth", ".pt"):
         return models.from_published(path)
     if path.is_dir():
-        found = [path / "weights" / f"{stage}.weights.h5" for stage in ("gan", "pretrained")]
-        found = [file for file in found if file.is_file()]
-        if not found:
+        trained = runs.Run(path).generators()
+        if not trained:
             raise FileNotFoundError(f"a run folder must hold weights/gan.weights.h5 or pretrained. Received: {path}")
-        path = found[0]
+        path = list(trained.values())[-1]
     if not path.is_file():
         raise FileNotFoundError(f"a model must be a run folder or a weight file in it. Received: {path}")
     spec = models.spec_of(path) if path.suffix == ".safetensors" else None
@@ -71,9 +70,8 @@ def ends(path):
     """
     if str(path) in shipped.names():
         return {name: load(name) for name in (shipped.origin(str(path)), str(path)) if name}
-    stages = {stage: Path(path) / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
-    stages = {stage: file for stage, file in stages.items() if file.is_file()}
-    return {stage: load(file) for stage, file in stages.items()} or {Path(path).name.partition(".")[0]: load(path)}
+    trained = runs.Run(path).generators()
+    return {stage: load(file) for stage, file in trained.items()} or {Path(path).name.partition(".")[0]: load(path)}
 
 
 def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):

@@ -283,5 +283,8 @@ def _silent(line):
 def _share(beside, number):
     """Return the options of `chain.execute` for run `number` of `beside` that go on at a time: its cores, its GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(len(provenance.machine()["gpus"]))]
+    if visible is None:
+        gpus = [str(gpu) for gpu in range(len(provenance.machine()["gpus"]))]
+    else:  # empty: its user hides them all
+        gpus = [gpu for gpu in visible.split(",") if gpu]
     return {"threads": max(1, provenance.cores() // beside), "gpu": gpus[number % len(gpus)] if gpus else None}

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"}  # nothing of it runs
+PATIENCE = 120  # seconds in which Slurm must answer
 
 
 def own_job():
@@ -28,7 +29,7 @@ def queue(names):
     wanted = ",".join(sorted({name.split("_")[0] for name in names}))  # Slurm knows tasks that wait as one entry
     command = ["squeue", "--noheader", "--array", f"--jobs={wanted}", "--format=%i|%T|%r|%L|%N"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode and "Invalid job id" not in done.stderr:  # the only job asked for is long gone
@@ -79,7 +80,7 @@ def submission(after=()):
 
 
 def submit(text, *, after=()):
-    """Submit a script and return the job's id. Raises ValueError with the message of sbatch if it refuses."""
+    """Submit a script and return the job's id. Raises ValueError if sbatch refuses, with its message, or is silent."""
     return _call(submission(after), text).split(";")[0]  # a cluster's name may follow
 
 
@@ -90,9 +91,11 @@ def requeue(job):
 
 def _call(command, text=""):
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE)
     except FileNotFoundError:
         raise ValueError(f"Slurm must be installed where jobs are submitted. Received: no {command[0]}") from None
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{command[0]} must answer within {PATIENCE} s. Received: nothing") from None
     if done.returncode:
         raise ValueError(f"{command[0]} must take what it is given. Received: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -114,6 +114,12 @@ def test_one_photo_goes_to_a_file_of_any_name_but_its_own(results, tmp_path):
     assert images.read(tmp_path / "deep" / "large.png").shape == (40, 48, 3)
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(results):
+    process = start("models", "--results", results)
+    process.stdout.close()  # as `head` does
+    assert process.stderr.read() == "" and process.wait(timeout=300) == 1
+
+
 @pytest.fixture
 def few(tmp_path):
     """A folder with two small pictures."""

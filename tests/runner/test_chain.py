@@ -352,3 +352,11 @@ def test_ctrl_c_on_two_workers(story):
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     assert [grid._share(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
+
+
+def test_gpus_that_a_user_hides_stay_hidden(monkeypatch):
+    monkeypatch.setattr("srnb.provenance.machine", lambda: {"gpus": ["H100", "H100"]})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert grid._share(2, 0)["gpu"] is None
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["0", "1", "0"]

@@ -112,6 +112,16 @@ def test_what_is_refused_by_sbatch_can_be_submitted_later(place, monkeypatch, sb
     assert "To submit what is not: the same command\n" in toy.srnb(place, "grid", "rates", "--cluster", "slurm")
 
 
+def test_a_scheduler_that_does_not_answer_is_said(place, monkeypatch):
+    (place / "bin").mkdir()
+    (place / "bin" / "sbatch").write_text("#!/bin/sh\nexec sleep 60\n")
+    (place / "bin" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
+    monkeypatch.setattr(slurm, "PATIENCE", 0.1)
+    with pytest.raises(ValueError, match="sbatch must answer within"):
+        slurm.submit("#!/bin/sh\n")
+
+
 def test_settings_hold_what_is_known(place):
     path = place / "config" / "srnb" / "clusters" / "slurm.yaml"
     path.parent.mkdir(parents=True)
