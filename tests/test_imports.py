@@ -53,7 +53,7 @@ WITHIN = {
     ],
     "evaluation": [
         *("archive", "blind", "costs", "ablation", "comparison", "certainty", "tables", "scenes", "inference", "maps"),
-        *("metrics", "crops", "published"),
+        *("metrics", "niqe", "crops", "published"),
     ],
     "reports": [
         *("blind", "overview", "report", "appendix", "article", "controls", "panel", "charts", "web", "embedded"),

@@ -29,8 +29,8 @@ from srnb.cli.networks import label_of, load, trained_on
 @click.option(
     "--degradation",
     metavar="NAME",
-    help="Make LR from HR by bicubic, blur-bicubic, realesrgan or words, 'blur1 bicubic jpeg60'.  "
-    "[default: a set's own LR, else bicubic]",
+    help="Make LR from HR by bicubic, blur-bicubic, realesrgan or words, 'blur1 bicubic jpeg60'; none: the photographs "
+    "are LR themselves.  [default: a set's own LR, else bicubic]",
 )
 @click.option(
     "--degradation-seed",
@@ -65,23 +65,28 @@ def evaluate(
     Photographs that a network was trained on are refused, even if they were renamed, recompressed, resized or mirrored;
     of published files they are not known, and a line says so. Where there are published values for a set, they are
     shown beside the means. A model may also be a folder of pictures that another program has enlarged, called like the
-    photographs: baby.png or baby_x4.png for baby.
+    photographs: baby.png or baby_x4.png for baby. For small photographs without an original, --degradation none, there
+    are two metrics: NIQE, how natural a picture looks, and LR PSNR, whether it is still that photograph.
 
     \b
     srnb evaluate --model sample --sets Set5,Set14
     srnb evaluate --model compact --model ~/results/SwinIR --sets Set5
     srnb evaluate --model sample --model other --sets ~/photographs --out rows.csv
     srnb evaluate --model sample --degradation realesrgan --degradation-seed 1
+    srnb evaluate --model compact-photo --sets ~/small --degradation none
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from srnb import evaluation, files
     from srnb.data import datasets, degrade
 
-    if degradation:
-        degrade.find(degradation)  # raises if there is none
+    if degradation not in (None, "none"):
+        degrade.find(degradation)  # raises if it is not known
     if out:
         _require_writable(out)
-    sets, metrics, labels = _sets(sets), _metrics(metrics), _labels(names)
+    default = evaluation.WITHOUT_ORIGINAL if degradation == "none" else evaluation.DEFAULT_METRICS
+    sets, metrics, labels = _sets(sets), _metrics(metrics, default), _labels(names)
+    if degradation == "none" and (others := [name for name in metrics if name not in default]):
+        raise ValueError(f"without originals --metrics must be {' or '.join(default)}. Received: {', '.join(others)}")
     if reference not in ("bicubic", *labels):
         raise ValueError(f"--reference must be one of {', '.join(('bicubic', *labels))}. Received: {reference}")
     folders = {label: Path(name).expanduser() for label, name in labels.items() if _holds_pictures(name, results)}
@@ -89,7 +94,11 @@ def evaluate(
     scale = _scale(networks, scale)
     pairs = {name: datasets.pairs(name, scale=scale) for name in sets}
     if degradation:
-        pairs = {name: [(hr, None) for hr, _ in photographs] for name, photographs in pairs.items()}
+        own = degradation == "none"
+        pairs = {
+            name: [(None, path) if own else (path, None) for path, _ in photographs]
+            for name, photographs in pairs.items()
+        }
     _require_unseen(labels, folders, pairs, results)
     options = {"metrics": metrics, "grey": grey, "ensemble": ensemble}
     table = _measured(networks, folders, pairs, scale, degradation, degradation_seed, **options)
@@ -120,7 +129,7 @@ def _require_unseen(labels, folders, pairs, results):
         # two models may have been trained on different photographs of one name
         trained |= {f"{label}/{path}": value for path, value in hashes.items()}
     if trained:
-        tested = [path for photographs in pairs.values() for path, _ in photographs]
+        tested = [hr or lr for photographs in pairs.values() for hr, lr in photographs]
         duplicates.require_disjoint(trained, duplicates.decoded(tested))
 
 
@@ -144,7 +153,9 @@ def _measured(networks, folders, pairs, scale, degradation, seed, *, metrics, gr
         scenes = progress.track(scenes, name, total=len(photographs), unit="photographs")
         tables.append(evaluation.tabulate(scenes, dataset=name, metrics=metrics, grey=grey))
     table = pd.concat(tables)
-    if degradation:
+    if degradation == "none":
+        table["protocol"] += "; the photographs are LR"
+    elif degradation:
         table["protocol"] += f"; LR by {degradation}, seed {seed}"
     costed = costs.measure(networks, scale=scale, datasets=list(pairs), ensemble=ensemble)
     table = pd.concat([table, costed], ignore_index=True)
@@ -199,14 +210,13 @@ def _sets(text):
     return list(sets.values())
 
 
-def _metrics(text):
-    """Return the metrics in the value of --metrics, by default those of `evaluation`. Raises ValueError."""
-    from srnb.evaluation import DEFAULT_METRICS
+def _metrics(text, default):
+    """Return the metrics in the value of --metrics. Raises ValueError for others, and for one that is there twice."""
     from srnb.evaluation import metrics as known
     from srnb.runner import presets
 
     if text is None:
-        return DEFAULT_METRICS
+        return default
     metrics = presets.listed(text)
     if not metrics or len(set(metrics)) < len(metrics):
         raise ValueError(f"--metrics must name one metric at least, and every one once. Received: {text!r}")

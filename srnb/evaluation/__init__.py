@@ -2,6 +2,7 @@
 
 inference    whole photographs upscaled: tiles, self-ensemble, files
 metrics      the distance between two pictures, per image, with its protocol
+niqe         the metric that needs no original
 scenes       photographs, downscaled and upscaled by each model
 costs        what a network costs: parameters, multiply-adds, time, memory
 tables       measured scenes: a tidy table, its means, the planes of perception and distortion, of quality and cost
@@ -20,6 +21,7 @@ Importing this package imports no framework.
 from srnb.evaluation.ablation import changes, finals, measured, replicas, spread, stages, variants
 from srnb.evaluation.comparison import agreement, findings, gains, intervals, sentences, verdicts
 from srnb.evaluation.crops import area, differing_crops, failing_crops
+from srnb.evaluation.metrics import WITHOUT_ORIGINAL
 from srnb.evaluation.published import checked, marked, published_values
 from srnb.evaluation.scenes import Scene, bicubic, enlarged_elsewhere, held_out, upscale_pairs
 from srnb.evaluation.tables import (
@@ -41,6 +43,7 @@ from srnb.evaluation.tables import (
 __all__ = [
     "COLUMNS",
     "DEFAULT_METRICS",
+    "WITHOUT_ORIGINAL",
     "Scene",
     "agreement",
     "area",

@@ -247,6 +247,7 @@ class Metric(NamedTuple):
     protocol: str
     compute: Callable | None  # None: it is of the network, see `costs`
     each: Callable | None = None  # of (pictures, hr), in the thread that asks: many at once, by a network on all cores
+    original: bool = True  # whether it looks at hr
 
 
 def _psnr(name, channel):
@@ -294,6 +295,7 @@ METRICS = {
     "niqe": Metric(
         *("NIQE", "", "lower", f"{CHANNELS['y_rounded']}; 8 bit; blocks of 96x96; border {{border}}"),
         lambda sr, hr, lr, border: niqe(sr, border=border),
+        original=False,
     ),
     "lr_consistency": Metric(
         "LR PSNR",
@@ -301,6 +303,7 @@ METRICS = {
         "higher",
         "RGB; 8 bit; made small by MATLAB bicubic; whole picture",
         lambda sr, hr, lr, border: lr_consistency(sr, lr, border=0, channel="rgb"),
+        original=False,
     ),
     "colour_shift": Metric(
         "colour shift",
@@ -323,3 +326,4 @@ METRICS = {
     ),
 }
 COSTS = tuple(name for name, entry in METRICS.items() if entry.compute is None)
+WITHOUT_ORIGINAL = tuple(name for name, entry in METRICS.items() if entry.compute and not entry.original)

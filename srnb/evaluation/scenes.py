@@ -49,12 +49,13 @@ def _held(picture):
 class Scene:
     """One photograph with all pictures to compare, float32 (H, W, 3) in [0, 1].
 
-    `image` is its name, `sr` maps models to results, `grey` tells whether a file of the pair has a single channel.
+    `image` is its name, `sr` maps models to results, `grey` tells whether a file of the pair has a single channel. A
+    photograph that is small itself has no original: `hr` is None then, and `scale` must be given.
     """
 
-    def __init__(self, image, lr, hr, grey=False, sr=()):
-        self.image, self.grey, self.sr, self.scale = image, grey, Pictures(sr), hr.shape[0] // lr.shape[0]
-        self._pair = Pictures({"LR": lr, "HR": hr})
+    def __init__(self, image, lr, hr, grey=False, sr=(), scale=None):
+        self.image, self.grey, self.sr, self.scale = image, grey, Pictures(sr), scale or hr.shape[0] // lr.shape[0]
+        self._pair = Pictures({"LR": lr} if hr is None else {"LR": lr, "HR": hr})
 
     @property
     def lr(self):
@@ -63,14 +64,14 @@ class Scene:
 
     @property
     def hr(self):
-        """The original, whose sides are those of `lr` times `scale`."""
-        return self._pair["HR"]
+        """The original, whose sides are those of `lr` times `scale`, or None."""
+        return self._pair.get("HR")
 
     @property
     def pictures(self):
         """All pictures by name, in the order in which they are shown: LR, results of the models, HR."""
         together = Pictures()
-        together._held = {"LR": self._pair._held["LR"], **self.sr._held, "HR": self._pair._held["HR"]}
+        together._held = {"LR": self._pair._held["LR"], **self.sr._held, **self._pair._held}
         return together
 
     def detail(self, box):
@@ -80,7 +81,8 @@ class Scene:
         top, left, size = (side * self.scale for side in (top, left, size))
         large = np.s_[top : top + size, left : left + size]
         sr = {name: picture[large] for name, picture in self.sr.items()}
-        return Scene(self.image, self.lr[small], self.hr[large], self.grey, sr)
+        hr = None if self.hr is None else self.hr[large]
+        return Scene(self.image, self.lr[small], hr, self.grey, sr, self.scale)
 
     def middle(self, size):
         """Return the scene cropped to a square of `size` pixels of `hr` in its middle, or to what there is; 0: whole.
@@ -91,7 +93,7 @@ class Scene:
             return self
         if size < 16 * self.scale:
             raise ValueError(f"size must be 0 or at least {16 * self.scale} pixels. Received: {size}")
-        height, width = self.hr.shape[:2]
+        height, width = (side * self.scale for side in self.lr.shape[:2])
         size = min(size, height, width)
         return self.detail(((height - size) // 2, (width - size) // 2, size))
 
@@ -119,27 +121,28 @@ def held_out(data, models=(), *, seed=0):
 def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
     """Yield a scene for each pair of files.
 
-    models: name -> network or function of `lr`; "bicubic" is added in front. pairs: (HR path, LR path or None); without
-    an LR file `lr` is made from `hr` by `degradation`. `hr` is cropped to a multiple of the scale, never resampled.
-    Raises ValueError, with the file, if the sizes of a pair do not match or a picture is too small.
+    models: name -> network or function of `lr`; "bicubic" is added in front. pairs: (HR path, LR path), one of which
+    may be None; without an LR file `lr` is made from `hr` by `degradation`, without an HR file the scene has no
+    original. `hr` is cropped to a multiple of the scale, never resampled. Raises ValueError, with the file, if the
+    sizes of a pair do not match or a picture is too small.
     """
-    pairs = [(Path(hr), lr and Path(lr)) for hr, lr in pairs]
-    names = _names([hr for hr, _ in pairs])
+    pairs = [(hr and Path(hr), lr and Path(lr)) for hr, lr in pairs]
+    names = _names([hr or lr for hr, lr in pairs])
     models = {"bicubic": partial(bicubic, scale=scale), **dict(models)}
     for number, (hr_path, lr_path) in enumerate(pairs):
-        with naming(hr_path, lr_path):
-            hr = resize.crop_to_multiple(images.read(hr_path), scale)
+        with naming(hr_path or lr_path, lr_path):
+            hr = hr_path and resize.crop_to_multiple(images.read(hr_path), scale)
             if lr_path:
                 lr = images.read(lr_path)
             else:
                 lr = degrade.degrade(images.to_uint8(hr), scale=scale, name=degradation, seed=(seed, number))
                 lr = images.from_uint8(lr)
-            if hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
+            if hr_path and hr.shape[:2] != (lr.shape[0] * scale, lr.shape[1] * scale):
                 raise ValueError(
                     f"{lr_path} must be {hr_path} made {scale} times smaller. Received: {lr.shape}, {hr.shape}"
                 )
             grey = any(images.kind(path)[0] for path in (hr_path, lr_path) if path)
-            scene = Scene(names[number], lr, hr, grey)
+            scene = Scene(names[number], lr, hr, grey, scale=scale)
             for name, model in models.items():
                 scene.upscale(name, model)
         yield scene
@@ -148,12 +151,12 @@ def upscale_pairs(models, pairs, *, scale, degradation="bicubic", seed=0):
 def enlarged_elsewhere(folder, pairs, *, scale):
     """Return a model for `upscale_pairs` with these pairs, whose results are the files of a folder.
 
-    So pictures that another program has enlarged can be measured. A result is called like the HR file, or begins so:
-    baby.png, baby_x4.png or baby-ESRGAN.webp for baby.bmp. Raises ValueError if a photograph has none or several, and
-    the model raises it for a result that is not `scale` times as large as LR.
+    So pictures that another program has enlarged can be measured. A result is called like the HR file, or the LR file
+    if there is no other, or begins so: baby.png, baby_x4.png or baby-ESRGAN.webp for baby.bmp. Raises ValueError if a
+    photograph has none or several, and the model raises it for a result that is not `scale` times as large as LR.
     """
     found = images.find(folder)
-    results = iter([_result(found, Path(hr).stem, folder) for hr, _ in pairs])
+    results = iter([_result(found, Path(hr or lr).stem, folder) for hr, lr in pairs])
 
     def model(lr):
         path = next(results)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from srnb import files, progress, provenance, runs
-from srnb.evaluation.metrics import COSTS, METRICS, measure
+from srnb.evaluation.metrics import COSTS, METRICS, WITHOUT_ORIGINAL, measure
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import naming, upscale_pairs
 
@@ -23,7 +23,7 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
 
     border: pixels to crop on each side, by default the scale, as in the papers. grey: how a grey file is treated, as
     "luma" like in MATLAB, or as "rgb" like in most deep-learning code (Set14 has one, which changes its mean by
-    0.09 dB). Raises ValueError, with the image, if one is too small for a metric.
+    0.09 dB). Raises ValueError, with the image, if one is too small for a metric, or has no original and it needs one.
     """
     if grey not in GREY:
         raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
@@ -45,12 +45,19 @@ def _measured(pool, scene, metrics, border, grey):
     """Return the rows of a scene, most of them with a future for a value: what needs no network is left to threads."""
     as_luma = scene.grey and grey == "luma"
     note = f"; {GREY[grey]}" if scene.grey else ""
-    hr, lr, *pictures = (to_grey(each) if as_luma else each for each in (scene.hr, scene.lr, *scene.sr.values()))
+    lr, *pictures = (to_grey(each) if as_luma else each for each in (scene.lr, *scene.sr.values()))
+    hr = to_grey(scene.hr) if as_luma and scene.hr is not None else scene.hr
+    height, width = pictures[0].shape[:2]
     for metric in metrics:
-        if min(hr.shape[:2]) < SMALLEST.get(metric, 0):
+        if hr is None and METRICS[metric].original:
+            known = " or ".join(METRICS[name].name for name in WITHOUT_ORIGINAL)
+            raise ValueError(
+                f"{scene.image}: where there is no original, a metric must be {known}. Received: {METRICS[metric].name}"
+            )
+        if min(height, width) < SMALLEST.get(metric, 0):
             raise ValueError(
                 f"{scene.image}: for {METRICS[metric].name} a picture must be at least {SMALLEST[metric]} pixels high "
-                f"and wide. Received: {hr.shape[1]}x{hr.shape[0]}"
+                f"and wide. Received: {width}x{height}"
             )
     values = {}
     for metric in metrics:

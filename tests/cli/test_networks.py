@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from srnb import evaluation, models, runs, shipped
 from srnb.cli import main
-from srnb.data import duplicates, images
+from srnb.data import duplicates, images, resize
+from srnb.evaluation import metrics
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,10 @@ MISTAKES = {
     "no metric": (["--metrics", " , "], "--metrics must name one metric at least, and every one once"),
     "a metric twice": (["--metrics", "psnr_y,ssim_y,psnr_y"], "every one once. Received: 'psnr_y,ssim_y,psnr_y'"),
     "an unknown metric": (["--metrics", "psnr"], "metric must be one of psnr_y, "),
+    "a metric that needs an original": (
+        ["--degradation", "none", "--metrics", "niqe,psnr_y,dists"],
+        "without originals --metrics must be niqe or lr_consistency. Received: psnr_y, dists",
+    ),
     "no set": (["--sets", ","], "--sets must name a set or a folder at least. Received: ','"),
     "a set twice": (["--sets", "few,./few/../few,few/"], "Received: ./few/../few and few/"),
     "a folder that is a file": (["--out", "file/rows.csv"], "Not a directory: "),
@@ -243,6 +248,25 @@ def test_a_folder_of_another_program_is_measured(results, few, tmp_path, monkeyp
     next(folder.iterdir()).unlink()
     result = evaluate(results, *models, "--sets", few, "--metrics", "psnr_y")
     assert result.exit_code == 1 and "must hold one result for each photograph. Received: none" in result.output
+
+
+def test_small_photographs_are_measured_without_an_original(results, few, tmp_path, monkeypatch):
+    monkeypatch.setattr("srnb.evaluation.costs.measure", lambda *_, **__: pd.DataFrame())
+    folder, rows = tmp_path / "Other", tmp_path / "rows.csv"
+    for path in few.iterdir():
+        images.write(path, images.read(path).repeat(4, axis=0).repeat(4, axis=1))
+        images.write(folder / f"{path.stem}_x2.png", resize.imresize(images.to_uint8(images.read(path)), 2))
+    models = ["--model", "small", "--model", folder]
+    result = evaluate(results, *models, "--sets", few, "--degradation", "none", "--out", rows)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(rows)
+    assert set(table["protocol"].str.rpartition("; ")[2]) == {"the photographs are LR"}
+    values = table.pivot(index=["image", "metric"], columns="model", values="value")
+    assert values["Other"].equals(values["bicubic"]) and not values["small"].equals(values["bicubic"])
+    enlarged, small = (images.read(folder / "0_x2.png"), images.read(few / "0.png"))
+    assert values["Other"][0, "niqe"] == pytest.approx(metrics.niqe(enlarged, border=2))
+    expected = metrics.lr_consistency(enlarged, small, border=0, channel="rgb")
+    assert values["Other"][0, "lr_consistency"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,17 @@ def test_a_detail_lies_on_the_grid_of_lr(photographs):
     assert detail.image == scene.image and detail.scale == 4
 
 
+def test_a_photograph_that_is_small_itself_has_no_original(photographs):
+    path, _ = photographs[0]
+    scene = next(evaluation.upscale_pairs({}, [(None, path)], scale=4))
+    assert scene.image == "photograph0" and scene.hr is None and list(scene.pictures) == ["LR", "bicubic"]
+    np.testing.assert_array_equal(scene.lr, images.read(path))
+    detail = scene.middle(64)
+    assert detail.hr is None and detail.lr.shape == (16, 16, 3) and detail.sr["bicubic"].shape == (64, 64, 3)
+    with pytest.raises(ValueError, match=r"photograph0: where there is no original, .* NIQE or LR PSNR. .*: PSNR Y"):
+        evaluation.tabulate([scene], dataset="small", metrics=["lr_consistency", "psnr_y"])
+
+
 def test_scenes_hold_bytes(tmp_path):
     """Three bytes a pixel and picture, where floats take twelve: 30 photographs of 12 megapixels in 2 GB, not 9."""
     shape, count = (600, 800), 4
