@@ -69,8 +69,18 @@ def test_without_a_box_a_strip_shows_everything(shown):
     assert len(figure.axes) == 3 and figure.axes[0].get_xlim() == (-0.5, 47.5)
 
 
+def test_a_model_has_one_colour_in_all_figures_of_a_run():
+    models = ["pretrained", "gan", "50% gan", "compact"]
+    colours = figures.palette(models)
+    assert list(colours) == models and len(set(colours.values())) == 4
+    without = [name for name in models if name != "50% gan"]
+    assert figures.palette(["bicubic", *without]) == {"bicubic": figures.COLOURS[0]} | {
+        name: colours[name] for name in without
+    }
+
+
 def test_captions_are_the_numbers_of_the_table(table):
-    assert figures.captions(table, "image1")["gan"] == "PSNR Y 25 dB\nLPIPS alex 1.2"
+    assert figures.captions(table, "image1")["gan"] == "PSNR Y 25.00 dB\nLPIPS alex 1.200"
 
 
 def test_the_plane_has_a_point_for_each_model_and_one_line(table):

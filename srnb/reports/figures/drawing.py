@@ -88,6 +88,13 @@ def new(width, height, rows=1, columns=1, **options):
     return figure, axes
 
 
+def palette(models):
+    """Return a colour for each model, the same in all figures of a run: blends of two networks have the last ones."""
+    others = sorted((name for name in models if name != "bicubic"), key=lambda name: name.endswith("% gan"))
+    colours = dict(zip(["bicubic", *others], COLOURS * (len(others) + 1), strict=False))
+    return {name: colours[name] for name in models}
+
+
 def blank(axis):
     """Leave of an axis what is drawn on it, its title and its labels."""
     axis.set(xticks=[], yticks=[])
