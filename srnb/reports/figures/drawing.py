@@ -89,10 +89,8 @@ def new(width, height, rows=1, columns=1, **options):
 
 
 def palette(models):
-    """Return a colour for each model, the same in all figures of a run: blends of two networks have the last ones."""
-    others = sorted((name for name in models if name != "bicubic"), key=lambda name: name.endswith("% gan"))
-    colours = dict(zip(["bicubic", *others], COLOURS * (len(others) + 1), strict=False))
-    return {name: colours[name] for name in models}
+    """Return a colour for each model; blends of two networks, which not all figures show, have the last ones."""
+    return dict(zip(sorted(models, key=lambda name: name.endswith("% gan")), COLOURS * len(models), strict=False))
 
 
 def blank(axis):

@@ -40,7 +40,7 @@ def cost_quality(points, *, quality="psnr_y"):
     """
     panels = list(points.groupby("dataset", sort=False))
     ours = points[~points["published"]].dropna(subset=["cost"]).drop_duplicates("model").set_index("model")["cost"]
-    colours = palette(ours.index)
+    colours = palette(["bicubic", *ours.index])  # those of the other figures
     limits = points["cost"].min() / 3, points["cost"].max() * 3
     figure, axes = new(3 * len(panels) + 1.2, 3.2, columns=len(panels), squeeze=False)
     for axis, (dataset, rows) in zip(axes[0], panels, strict=True):
@@ -63,7 +63,7 @@ def cost_quality(points, *, quality="psnr_y"):
         axis.set_xlabel("multiply-adds for 1280x720 (10⁹) ↓")
         axis.margins(0.15)
     axes[0, 0].set_ylabel(label(quality))
-    handles = [axes[0, 0].scatter([], [], s=54, color=colour, label=model) for model, colour in colours.items()]
+    handles = [axes[0, 0].scatter([], [], s=54, color=colours[model], label=model) for model in ours.index]
     figure.legend(handles=handles, loc="outside right upper")
     apart(figure)
     said = "; ".join(f"{model} {cost:,.4g}" for model, cost in ours.items())
@@ -84,7 +84,7 @@ def scatter(table, metrics, *, reference="bicubic"):
     """
     figure, axes = new(3.5 * len(metrics), 3.6, columns=len(metrics), squeeze=False)
     models = [name for name in table["model"].unique() if name != reference]
-    colours = palette(models)
+    colours = palette([reference, *models])
     for axis, metric in zip(axes[0], metrics, strict=True):
         values = table[table["metric"] == metric].pivot(index=["dataset", "image"], columns="model", values="value")
         for name in models:
