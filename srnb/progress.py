@@ -182,9 +182,11 @@ def in_notebook():
 
 
 def _number(value):
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1e-3 or abs(value) >= 1e4 else f"{value:#.4g}".rstrip(".")
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if 1e4 <= abs(value) < 1e9:  # such as a rate of pixels, which reads worse as 1.46e+05
+        return f"{value:,.0f}"
+    return f"{value:#.4g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"
 
 
 def _sparkline(values, *, width=120, height=20):

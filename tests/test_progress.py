@@ -60,6 +60,12 @@ def test_progress_says_where_it_stopped(capsys):
     assert capsys.readouterr().out.splitlines()[-1].startswith("train 3/9")
 
 
+def test_large_numbers_are_written_out(capsys):
+    with progress.Progress(1, "read", interval=0) as bar:
+        bar.update(1, pixels=146_234.5)
+    assert capsys.readouterr().out.splitlines() == ["read 1/1 · pixels 146,234"]
+
+
 def lines_at(monkeypatch, capsys, updates, *, total):
     """Return what is shown of updates [(step, second)]; every one is shown."""
     clock = {"now": 0}

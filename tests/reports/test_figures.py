@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from srnb import evaluation
@@ -69,8 +70,21 @@ def test_without_a_box_a_strip_shows_everything(shown):
     assert len(figure.axes) == 3 and figure.axes[0].get_xlim() == (-0.5, 47.5)
 
 
+def test_a_model_has_one_colour_in_all_figures_of_a_run():
+    colours = figures.palette(["bicubic", "pretrained", "gan", "50% gan", "compact"])
+    assert len(set(colours.values())) == 5
+    assert figures.palette(["bicubic", "pretrained", "gan", "compact"]).items() <= colours.items()
+    pieces = {"bicubic": 20.0, "pretrained": 21.0, "gan": 20.5, "50% gan": 20.8, "compact": 22.0}
+    points = pd.DataFrame([("set", name, 1.0, value, False) for name, value in pieces.items()])
+    points.columns = ["dataset", "model", "cost", "quality", "published"]
+    points.loc[points["model"] == "bicubic", "cost"] = float("nan")
+    legend = figures.cost_quality(points).legends[0]
+    shown = zip(legend.get_texts(), legend.legend_handles, strict=True)
+    assert all(to_hex(dot.get_facecolor()[0]).upper() == colours[text.get_text()] for text, dot in shown)
+
+
 def test_captions_are_the_numbers_of_the_table(table):
-    assert figures.captions(table, "image1")["gan"] == "PSNR Y 25 dB\nLPIPS alex 1.2"
+    assert figures.captions(table, "image1")["gan"] == "PSNR Y 25.00 dB\nLPIPS alex 1.200"
 
 
 def test_the_plane_has_a_point_for_each_model_and_one_line(table):

@@ -15,6 +15,7 @@ from srnb.reports.controls import still
 from srnb.reports.controls.pointer import Pointer
 
 GENERATORS = [name for name in zoo.SPECS if "discriminator" not in name and "scale" in zoo.SPECS[name]]
+CELL = "text-align:right;padding:2px 0 2px 20px"  # a widget's table has none of the page's style
 PLACE = 96  # pixels on a side of the maps that this machine's speed is measured on
 
 
@@ -66,15 +67,15 @@ def table(costs, scale):
             f"{seconds:.2g} s",
             f"{sees} × {sees}" if sees else "the whole picture",
         ]
-        rows.append("<tr>" + "".join(f"<td style='text-align:right'>{cell}</td>" for cell in cells) + "</tr>")
+        rows.append("<tr>" + "".join(f"<td style='{CELL}'>{cell}</td>" for cell in cells) + "</tr>")
     heads = (
         "",
         "parameters",
         "multiply-adds per pixel",
-        "about, per megapixel here",
-        f"sees, in pixels of LR (×{scale})",
+        "time per megapixel, about",
+        f"receptive field in LR (×{scale})",
     )
-    head = "".join(f"<th style='text-align:right'>{each}</th>" for each in heads)
+    head = "".join(f"<th style='{CELL}'>{each}</th>" for each in heads)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 

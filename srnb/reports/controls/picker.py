@@ -77,7 +77,7 @@ def _means(tables, metrics):
     for table in tables:
         means = evaluation.summary(table, by=["run", "dataset", "model"])
         for key, values in means[[name for name in metrics if name in means]].iterrows():
-            cells = [*map(html.escape, key), *(f"{value:.4g}" for value in values)]
+            cells = [*map(html.escape, key), *(f"{value:#.4g}" for value in values)]
             rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     heads = ["run", "photographs", "model", *(figures.label(name) for name in metrics)]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)

@@ -26,7 +26,8 @@ HINT = "A dot is a photograph: its name is here while you point at it, and a cli
 def show(table, metrics, *, reference="bicubic"):
     """Return as HTML a panel per metric of the tidy `table`: the value of each model against that of `reference`."""
     models = [name for name in table["model"].unique() if name != reference]
-    colours = dict(zip(models, figures.COLOURS * len(models), strict=False))
+    colours = figures.palette([reference, *models])
+    del colours[reference]
     panels = "".join(_panel(table[table["metric"] == metric], metric, colours, reference) for metric in metrics)
     legend = "".join(f'<i style="background:{colour}"></i>{html.escape(name)}' for name, colour in colours.items())
     content = f'{panels}<div>{legend}</div><p class="said" aria-live="polite">{HINT}</p>'

@@ -19,7 +19,7 @@ CHILD = ".jp-OutputArea-child"  # an output in JupyterLab
 STYLE = (
     f"{CHILD}:has(.control-still)+{CHILD}:not(:has(.{ALIVE})),"
     f"{CHILD}:has(.control-still):has(+{CHILD} .{ALIVE}){{display:none}}"
-    ".control-row{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;align-items:start}"
+    ".control-row{display:grid;grid-template-columns:repeat(auto-fit,minmax(120px,1fr));gap:10px;align-items:start}"
     ".control-row figure{margin:0;min-width:0}"
     ".control-row figcaption{font:12px/1.5 system-ui,sans-serif}"
     ".control-row img,.control-row svg{display:block;width:100%;height:auto}"

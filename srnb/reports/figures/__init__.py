@@ -10,7 +10,7 @@ curves     losses over steps and learning rates, power and weights over frequenc
 """
 
 from srnb.reports.figures.curves import kernels, rates, rehearsals, spectra
-from srnb.reports.figures.drawing import COLOURS, INK, WIDEST, label, new
+from srnb.reports.figures.drawing import COLOURS, INK, WIDEST, label, new, palette
 from srnb.reports.figures.pictures import batch, captions, differences, gallery, gradients, strip
 from srnb.reports.figures.planes import content, cost_quality, perception_distortion, scatter
 from srnb.reports.figures.verdicts import agreement, intervals
@@ -31,6 +31,7 @@ __all__ = [
     "kernels",
     "label",
     "new",
+    "palette",
     "perception_distortion",
     "rates",
     "rehearsals",

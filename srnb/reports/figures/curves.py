@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from srnb.data import resize
-from srnb.reports.figures.drawing import COLOURS, INK, dashed, new, themed
+from srnb.reports.figures.drawing import COLOURS, INK, dashed, new, palette, themed
 
 
 @themed
@@ -51,10 +51,11 @@ def spectra(curves, *, reference="HR", limit=None):
     """
     figure, axis = new(6.4, 3)
     frequencies, power = curves[reference]
-    ends = []
-    for (name, (_, own)), colour in zip(((n, c) for n, c in curves.items() if n != reference), COLOURS, strict=False):
+    results = {name: own for name, (_, own) in curves.items() if name != reference}
+    ends, colours = [], palette(results)
+    for name, own in results.items():
         share = np.exp(ndimage.gaussian_filter1d(np.log((own + 1e-9) / (power + 1e-9)), 3, mode="nearest"))
-        axis.plot(frequencies, share, color=colour, label=name)
+        axis.plot(frequencies, share, color=colours[name], label=name)
         ends.append(f"{name} {np.interp(0.35, frequencies, share):.2g}")
     axis.axhline(1, color=INK, linewidth=1)
     if limit is not None:

@@ -88,6 +88,11 @@ def new(width, height, rows=1, columns=1, **options):
     return figure, axes
 
 
+def palette(models):
+    """Return a colour for each model; blends of two networks, which not all figures show, have the last ones."""
+    return dict(zip(sorted(models, key=lambda name: name.endswith("% gan")), COLOURS * len(models), strict=False))
+
+
 def blank(axis):
     """Leave of an axis what is drawn on it, its title and its labels."""
     axis.set(xticks=[], yticks=[])

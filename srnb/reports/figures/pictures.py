@@ -12,7 +12,8 @@ def captions(table, image, metrics=("psnr_y", "lpips_alex")):
     table = table[(table["image"] == image) & table["metric"].isin(metrics)]
     lines = {model: [] for model in table["model"]}
     for model, metric, value in table[["model", "metric", "value"]].itertuples(index=False):
-        lines[model].append(f"{METRICS[metric].name} {value:.4g} {METRICS[metric].unit}".strip())
+        entry = METRICS[metric]
+        lines[model].append(f"{entry.name} {value:.{2 if entry.unit == 'dB' else 3}f} {entry.unit}".strip())
     return {model: "\n".join(each) for model, each in lines.items()}
 
 
@@ -54,9 +55,9 @@ def strip(shown, *, box=None, title="", notes=None, height=2.3):
         figure.suptitle(title, x=0.005, ha="left")  # where a page that is narrower begins
     said = "; ".join(f"{name}: {text}" for name, text in (notes or {}).items() if name in shown).replace("\n", ", ")
     part = "HR whole with a square, then the square of each: " if box is not None else ""
-    caption = f"{title or 'One scene'}. Left, the whole photograph with the part marked." if box is not None else title
     return figure.described(
-        caption, f"{title + ': ' if title else ''}{part}{', '.join(shown)}.{' ' + said if said else ''}"
+        f"{title}." if title else "Left, the whole photograph with the part marked." if box is not None else "",
+        f"{title + ': ' if title else ''}{part}{', '.join(shown)}.{' ' + said if said else ''}",
     )
 
 

@@ -3,7 +3,7 @@
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from srnb.evaluation.metrics import METRICS
-from srnb.reports.figures.drawing import COLOURS, INK, apart, dashed, label, named, new, themed
+from srnb.reports.figures.drawing import COLOURS, INK, apart, dashed, label, named, new, palette, themed
 
 
 @themed
@@ -15,8 +15,9 @@ def perception_distortion(points, *, line=()):
     figure, axis = new(5.8, 3.6)
     axis.plot(*points.loc[list(line)].to_numpy().T, color=INK, linewidth=1, zorder=1)
     between, dots = points.loc[list(line[1:-1])], []  # named: a legend that finds them by itself leaves out "_name"
-    for (name, row), colour in zip(points.drop(between.index).iterrows(), COLOURS * len(points), strict=False):
-        dots.append(axis.scatter(*row, s=54, color=colour, label=name, zorder=3))
+    colours = palette(points.index)
+    for name, row in points.drop(between.index).iterrows():
+        dots.append(axis.scatter(*row, s=54, color=colours[name], label=name, zorder=3))
     if len(between):
         dots.append(axis.scatter(*between.to_numpy().T, s=18, color=INK, label="between", zorder=2))
     axis.set_xlabel("RMSE on Y (grey levels) ↓")
@@ -39,7 +40,7 @@ def cost_quality(points, *, quality="psnr_y"):
     """
     panels = list(points.groupby("dataset", sort=False))
     ours = points[~points["published"]].dropna(subset=["cost"]).drop_duplicates("model").set_index("model")["cost"]
-    colours = dict(zip(ours.index, COLOURS * len(ours), strict=False))
+    colours = palette(["bicubic", *ours.index])  # those of the other figures
     limits = points["cost"].min() / 3, points["cost"].max() * 3
     figure, axes = new(3 * len(panels) + 1.2, 3.2, columns=len(panels), squeeze=False)
     for axis, (dataset, rows) in zip(axes[0], panels, strict=True):
@@ -62,7 +63,7 @@ def cost_quality(points, *, quality="psnr_y"):
         axis.set_xlabel("multiply-adds for 1280x720 (10⁹) ↓")
         axis.margins(0.15)
     axes[0, 0].set_ylabel(label(quality))
-    handles = [axes[0, 0].scatter([], [], s=54, color=colour, label=model) for model, colour in colours.items()]
+    handles = [axes[0, 0].scatter([], [], s=54, color=colours[model], label=model) for model in ours.index]
     figure.legend(handles=handles, loc="outside right upper")
     apart(figure)
     said = "; ".join(f"{model} {cost:,.4g}" for model, cost in ours.items())
@@ -83,10 +84,11 @@ def scatter(table, metrics, *, reference="bicubic"):
     """
     figure, axes = new(3.5 * len(metrics), 3.6, columns=len(metrics), squeeze=False)
     models = [name for name in table["model"].unique() if name != reference]
+    colours = palette([reference, *models])
     for axis, metric in zip(axes[0], metrics, strict=True):
         values = table[table["metric"] == metric].pivot(index=["dataset", "image"], columns="model", values="value")
-        for name, colour in zip(models, COLOURS * len(models), strict=False):
-            axis.scatter(values[reference], values[name], s=18, color=colour, alpha=0.8, label=name, zorder=2)
+        for name in models:
+            axis.scatter(values[reference], values[name], s=18, color=colours[name], alpha=0.8, label=name, zorder=2)
         names = values.index.get_level_values("image") if len(values) <= 12 else ()
         for name, (_, row) in zip(names, values.iterrows(), strict=False):
             place = row[reference], row[models].max()

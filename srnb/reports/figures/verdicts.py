@@ -34,7 +34,7 @@ def intervals(differences, gains, *, title="", dot="photographs"):
         axis.set_title(label(metric))
         axis.xaxis.set_major_locator(MaxNLocator(4))  # more labels of four digits would touch
     axes[0, 0].set_yticks(range(len(models)), models, parse_math=False)
-    axes[0, 0].invert_yaxis()
+    axes[0, 0].set_ylim(len(models) - 0.45, -0.55)  # first on top, and the small dots of the last above the axis
     counts = ", ".join(f"{count} {verdict}" for verdict, count in differences["verdict"].value_counts().items())
     return figure.described(
         f"{title or 'Mean differences'}: bars are intervals of the mean difference, small dots single {dot}; "
