@@ -538,6 +538,14 @@ def test_a_rehearsal_stops_where_the_adversarial_term_is_not_finite():
     assert len(rows) == 4
 
 
+@pytest.mark.parametrize("limit", [3, np.inf])
+def test_a_rehearsal_goes_on_where_the_objective_is_below_zero(limit):
+    def sunk(hr, sr):  # as that of a generator whose opponent plays hinge or wasserstein
+        return losses.l1(hr, sr) - 10
+
+    assert len(training.rehearse(plain_trainer(terms={"sunk": (1.0, sunk)}), batches, steps=5, limit=limit)) == 5
+
+
 def test_in_a_rehearsal_the_generator_moves_as_seldom_as_in_the_training():
     frame = training.rehearse(plain_game(discriminator_steps=3), batches, steps=6)
     assert frame["pixel"].notna().tolist() == [False, False, True] * 2
