@@ -44,6 +44,13 @@ def test_icnr_starts_all_sub_pixels_equal():
     assert np.ptp(parts, axis=3).max() == 0 and parts.std() > 0
 
 
+def test_a_transposed_convolution_may_precede_a_shuffle():
+    network = models.build({"scale": 4, "body": "k4n12s1/2 shuffle2"})  # three channels are no multiple of four
+    kernel = array(network.layers[1].kernel)  # (height, width, maps, inputs)
+    assert network.output_shape[-1] == 3 and kernel.shape == (4, 4, 12, 3)
+    assert np.abs(kernel).max() > 0 and len(np.unique(kernel)) == kernel.size
+
+
 @pytest.mark.parametrize("kind, a", [("nearest", None), ("bilinear", None), ("bicubic", -0.5)])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_interpolation_against_loops(kind, a, factor):
