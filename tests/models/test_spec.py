@@ -268,6 +268,7 @@ ENDS = ["srresnet", "compact", SMALL, GATED_LAST, "asrgan_generator", "srgan_dis
 
 @pytest.mark.parametrize("spec", ENDS)
 def test_what_a_network_in_bfloat16_gives_is_not_rounded_to_it(bfloat16, spec):
+    keras.utils.set_random_seed(1)  # gates of exactly a half would change no digit
     discriminator = str(spec).endswith("discriminator")
     network = models.build(spec, **({} if discriminator else {"blocks": 1}))
     side = 96 if discriminator else 12
