@@ -33,7 +33,9 @@ def gains(table, *, reference="bicubic"):
                 raise ValueError(f"models must be measured on the same images. Received: some are missing for {model}")
             if not seeds:
                 raise ValueError(f"models must share a seed. Received: none for {model} and {reference}")
-            rows = (pair.loc[seeds, model] - pair.loc[seeds, reference]).stack().rename("difference").reset_index()
+            own, other = pair.loc[seeds, model], pair.loc[seeds, reference]
+            differences = (own - other).where(own != other, 0.0)  # two infinite PSNR are equal, too
+            rows = differences.stack().rename("difference").reset_index()
             parts.append(rows.assign(dataset=dataset, model=model, metric=metric))
     columns = ["dataset", "model", "metric", "seed", "image", "difference"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -120,9 +120,22 @@ def strips(
     options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
     if isinstance(model, keras.Model) and model.input_shape[-1] == 1:
         ycbcr = lr.astype("float32") @ YCBCR.T + YCBCR_OFFSET
-        yield from _in_colour(_strips(network, ycbcr[..., :1], **options), ycbcr[..., 1:])
+        yield from _in_colour(_of_whole_cells(network, ycbcr[..., :1], options), ycbcr[..., 1:])
     else:
-        yield from _strips(network, lr, **options)
+        yield from _of_whole_cells(network, lr, options)
+
+
+def _of_whole_cells(network, lr, options):
+    """Yield the strips of `lr`, which the network sees continued by its mirror image to whole cells."""
+    height, width = lr.shape[:2]
+    padded = np.pad(lr, [(0, -height % network.cell), (0, -width % network.cell), (0, 0)], "symmetric")
+    row = 0
+    for strip in _strips(network, padded, **options):
+        factor = strip.shape[1] // padded.shape[1]
+        rest = height * factor - row
+        row += len(strip)
+        if rest > 0:
+            yield strip[:rest, : width * factor]
 
 
 def _in_colour(upscaled, chroma):
@@ -199,16 +212,18 @@ def _layers(upscaled, alpha, grey):
         yield np.concatenate(layers, axis=-1) if len(layers) > 1 else layers[0]
 
 
-def _windows(length, tile, margin):
+def _windows(length, tile, margin, cell=1):
     """Divide `length` pixels into equal shares of at most `tile`; return [(first, last, window start)], window size.
 
     All windows have the same size, so that a network is compiled once. They extend `margin` pixels beyond their share,
-    except at the border of the picture, which the network must see as it would without tiles.
+    except at the border of the picture, which the network must see as it would without tiles. All of this is in whole
+    cells, where `tile` and `margin` are not, in more.
     """
+    tile, margin = (math.ceil(pixels / cell) * cell for pixels in (tile, margin))
     if length <= tile + 2 * margin:
         return [(0, length, 0)], length
     count, window = math.ceil(length / tile), tile + 2 * margin
-    edges = [round(i * length / count) for i in range(count + 1)]
+    edges = [round(i * length / count / cell) * cell for i in range(count + 1)]
     starts = [min(max(first - margin, 0), length - window) for first in edges[:-1]]
     return list(zip(edges[:-1], edges[1:], starts, strict=True)), window
 
@@ -240,6 +255,8 @@ def _checked(network):
 class _Function:
     """A function of a batch, with the interface of `_Network`."""
 
+    cell = 1
+
     def __init__(self, function):
         self.function = function
 
@@ -257,6 +274,7 @@ class _Network:
     def __init__(self, model, precision, memory):
         self.model, self.memory, self.scale = model, memory, models.scale(model)
         self.body, *self.tail = forward.halves(model, precision)
+        self.cell = math.lcm(*(half.cell for half in (self.body, *self.tail)))
 
     def tiles(self, shape, tile, overlap):
         """Return the rows and columns of tiles for a picture of this shape, each as from `_windows`."""
@@ -266,14 +284,14 @@ class _Network:
             tile = 0
         margin = 0 if tile == 0 else math.ceil(reach) + BLEND // 2
         if tile is not None:
-            return tuple(_windows(length, tile or max(shape), margin) for length in shape)
+            return tuple(_windows(length, tile or max(shape), margin, self.cell) for length in shape)
         # what leaves the network is there twice, on the framework's side and as NumPy's, and then in a row of tiles
         values = 4 * self.scale**2 * self.model.output_shape[-1]
 
         def needs(height, width):
             return self.body.memory(height * width) + values * (2 * height * width + height * shape[1])
 
-        return _fitting(shape, margin, needs, self.memory)
+        return _fitting(shape, margin, needs, self.memory, self.cell)
 
     def _must_fit(self, shape):
         needed = self.body.memory(math.prod(shape))
@@ -295,7 +313,7 @@ class _Network:
         (tail,) = self.tail
         shape = batch.shape[1:3]
         (rows, height), (columns, width) = _fitting(
-            shape, math.ceil(tail.reach), lambda *sides: tail.memory(math.prod(sides)), self.memory
+            shape, math.ceil(tail.reach), lambda *sides: tail.memory(math.prod(sides)), self.memory, self.cell
         )
         if (height, width) == shape:
             return np.asarray(keras.ops.convert_to_numpy(tail.run(*maps)[0]), "float32")
@@ -315,13 +333,16 @@ def _scaled(first, last, factor):
     return slice(first * factor, last * factor)
 
 
-def _fitting(shape, margin, needs, memory):
+def _fitting(shape, margin, needs, memory, cell):
     """Return the rows and columns, as from `_windows`, of the cheapest tiles that fit into `memory`.
 
     `needs(height, width)` returns the bytes for a window. If none fits, the smallest is used.
     """
     sides = [
-        [_windows(length, math.ceil(length / count), margin) for count in range(1, max(length // (2 * BLEND), 1) + 1)]
+        [
+            _windows(length, math.ceil(length / count), margin, cell)
+            for count in range(1, max(length // (2 * BLEND), 1) + 1)
+        ]
         for length in shape
     ]
     best = None

@@ -16,8 +16,9 @@ class ChannelAttention(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self.squeeze = keras.layers.Dense(max(1, channels // self.reduction), activation="relu", name="squeeze")
-        self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite")
+        squeezed, own = max(1, channels // self.reduction), {"dtype": self.dtype_policy}  # whatever the global one is
+        self.squeeze = keras.layers.Dense(squeezed, activation="relu", name="squeeze", **own)
+        self.excite = keras.layers.Dense(channels, activation="sigmoid", name="excite", **own)
         self.squeeze.build((None, 1, 1, channels))
         self.excite.build((None, 1, 1, self.squeeze.units))
 
@@ -39,8 +40,9 @@ class Attention(keras.layers.Layer):
         self.pool, self.spectral = pool, spectral
 
     def project(self, channels, maps, name):
-        layer = keras.layers.Conv2D(maps, 1, use_bias=False, name=name)
-        layer = SpectralNormalization(layer, name=f"{name}_spectral") if self.spectral else layer
+        own = {"dtype": self.dtype_policy}  # whatever the global one is
+        layer = keras.layers.Conv2D(maps, 1, use_bias=False, name=name, **own)
+        layer = SpectralNormalization(layer, name=f"{name}_spectral", **own) if self.spectral else layer
         layer.build((None, None, None, channels))
         return layer
 
@@ -89,7 +91,7 @@ class FlexibleSelfAttention(Attention):
     def build(self, input_shape):
         super().build(input_shape)
         self.value = self.project(input_shape[-1], input_shape[-1], "value")
-        self.enlarge = Interpolation(self.pool, "bilinear", name="enlarge")
+        self.enlarge = Interpolation(self.pool, "bilinear", name="enlarge", dtype=self.dtype_policy)
 
     def call(self, x, training=False):
         small = self.pooled(x)

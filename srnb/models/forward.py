@@ -33,10 +33,12 @@ class Half:
     """One part of a network. `run(*maps)` returns a list of maps (N, H, W, C), tensors of the framework.
 
     Each position of a result depends on `reach` pixels of the picture to each side; infinite if on the whole picture.
+    Strides divide a picture into cells of `cell` pixels a side, 1 without strides: it must be made of whole ones.
     """
 
     run: Callable
     reach: float
+    cell: int
     linear: float
     quadratic: float
     copies: list  # (variables, function that returns their values)
@@ -218,7 +220,8 @@ def _half(steps, sources, results):
     network = keras.Model(images, [tensors[number] for number in results])
     views = _views(steps, dict.fromkeys(sources, graph.View()))
     reach = max(views[number].reach for number in results)
-    return Half(backend.compile_network(network), reach, *_memory(steps, sources, results, views), copies)
+    cell = math.lcm(*(view.step.numerator for view in views.values() if view.step))
+    return Half(backend.compile_network(network), reach, cell, *_memory(steps, sources, results, views), copies)
 
 
 def _kernel_and_bias(layer, norm):

@@ -261,8 +261,10 @@ class MinibatchDiscrimination(keras.layers.Layer):
 
     def call(self, x):
         projected = ops.reshape(ops.matmul(x, self.kernel), (-1, self.kernels, self.dimensions))
+        projected = ops.cast(projected, "float32")  # beside the 1 of itself, bfloat16 would lose what is below 1 / 256
         distance = ops.sum(ops.abs(projected[:, None] - projected[None]), axis=3)  # (N, N, kernels)
-        return ops.concatenate([x, ops.sum(ops.exp(-distance), axis=1) - 1], axis=-1)
+        near = ops.sum(ops.exp(-distance), axis=1) - 1
+        return ops.concatenate([x, ops.cast(near, x.dtype)], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] + self.kernels)
@@ -275,7 +277,8 @@ class MinibatchDiscrimination(keras.layers.Layer):
 class VirtualBatchNormalization(keras.layers.Layer):
     """Normalise each sample by a fixed reference batch and itself, not by its batch: Salimans et al. 2016, section 3.4.
 
-    `set_reference(model, images)` stores the statistics; until then a sample is normalised by itself alone.
+    `set_reference(model, images)` stores the statistics; until then a sample is normalised by itself alone. They are
+    computed in float32 whatever the precision: in a lower one a variance, the difference of two means, can be negative.
     """
 
     def __init__(self, epsilon=1e-5, **kwargs):
@@ -284,14 +287,15 @@ class VirtualBatchNormalization(keras.layers.Layer):
         self.collecting = False
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
-        self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean")
-        self.square = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="square")
-        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
+        shape, exact = (input_shape[-1],), {"autocast": False}
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", **exact)
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", **exact)
+        self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean", **exact)
+        self.square = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="square", **exact)
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count", **exact)
 
     def call(self, x):
+        dtype, x = x.dtype, ops.cast(x, "float32")
         axes = tuple(range(0 if self.collecting else 1, len(x.shape) - 1))
         mean, square = ops.mean(x, axes, keepdims=True), ops.mean(x * x, axes, keepdims=True)
         if self.collecting:  # the reference batch is normalised by its own statistics
@@ -303,7 +307,7 @@ class VirtualBatchNormalization(keras.layers.Layer):
             mean = own * mean + (1 - own) * self.mean
             square = own * square + (1 - own) * self.square
         deviation = ops.sqrt(self.epsilon + square - mean * mean)
-        return (x - mean) / deviation * self.gamma + self.beta
+        return ops.cast((x - mean) / deviation * self.gamma + self.beta, dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -257,7 +257,8 @@ def _compute_in_float32(output, part=False):
     layer, node, _ = output._keras_history
     if isinstance(layer, keras.layers.InputLayer) or (part and layer.weights):
         return
-    layer.dtype_policy = "float32"
+    for own in layer._flatten_layers():  # a spectral normalisation wraps the layer that computes
+        own.dtype_policy = "float32"
     if not layer.weights:
         sources = layer._inbound_nodes[node].input_tensors
         for tensor in sources:

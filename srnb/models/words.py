@@ -13,6 +13,8 @@ from srnb.models import attention, layers
 def convolution(kernel, maps, stride, *, transposed, icnr):
     """Return the function of a word kXnYsZ; `icnr` is the factor of the pixel shuffle that follows, or 1.
 
+    A transposed convolution leaves a grid of its own, so `icnr` is nothing to it.
+
     Its argument `msra` scales the normal initialisation of He et al. 2015; without it, Keras' default (Glorot) is used.
     """
     kind = keras_layers.Conv2DTranspose if transposed else layers.Conv2D
@@ -21,7 +23,7 @@ def convolution(kernel, maps, stride, *, transposed, icnr):
         initializer = "glorot_uniform"
         if msra is not None:
             initializer = initializers.VarianceScaling(2.0 * msra**2, mode="fan_in", distribution="untruncated_normal")
-        if icnr > 1:
+        if icnr > 1 and not transposed:
             initializer = layers.ICNR(initializer, icnr)
         options = {"strides": stride, "padding": "same", "use_bias": bias, "kernel_initializer": initializer}
         if spectral:

@@ -12,8 +12,8 @@ def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
     """Train for some steps without a run, and return what they logged: a frame with one row per step.
 
     batches: as for `Trainer.fit`. title: of the progress bar. Stops early once the objective is not finite, or exceeds
-    `limit` times its minimum so far. With the schedule "sweep" of `optimizers` this is the learning-rate range test of
-    Smith 2017, section 3.3.
+    `limit` times its minimum so far; a minimum below zero, by as much as one of that size above zero. With the schedule
+    "sweep" of `optimizers` this is the learning-rate range test of Smith 2017, section 3.3.
     """
     trainer.take_reference(batches)
     weights = {name: weight for name, (weight, _) in trainer.terms.items()}
@@ -30,7 +30,7 @@ def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
             if moves:
                 total = sum(weight * rows[-1][name] for name, weight in weights.items())
                 lowest = min(lowest, total)
-                if not math.isfinite(total) or total > limit * lowest:
+                if not math.isfinite(total) or total - lowest > (limit - 1) * abs(lowest):
                     break
     trainer.sync()
     return pd.DataFrame(rows)

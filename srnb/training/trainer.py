@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from srnb import backend, losses, progress
+from srnb.evaluation import inference
 from srnb.models import layers
 from srnb.training import checkpoints, optimizers, signals
 from srnb.training.log import Log
@@ -33,6 +34,8 @@ class Trainer:
     jit_compile: XLA on TensorFlow, see `backend.compile_step`.
     parameters: dict for JSON, stored in checkpoints, that a resumed training must share with the interrupted one.
 
+    A generator of one channel learns from the luma of the batches, as `inference.upscale` will give it; the terms and
+    the discriminator then see nothing else.
     With two optimizers the players can have different rates (TTUR); clipping, gradient accumulation and loss scaling
     belong to the optimizers (see `optimizers.adam`). Losses are computed in float32 whatever the networks' precision.
     """
@@ -67,6 +70,12 @@ class Trainer:
             raise ValueError(f"ema_decay must be in [0, 1). Received: {ema_decay}")
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1. Received: {discriminator_steps}")
+        channels = generator.output_shape[-1]
+        if discriminator is not None and discriminator.input_shape[-1] != channels:
+            raise ValueError(
+                f"a discriminator must take as many channels as the generator gives, {channels}. "
+                f"Received: {discriminator.input_shape[-1]}"
+            )
         self.generator, self.discriminator = generator, discriminator
         self.terms, self.adversarial, self.ema_decay = dict(terms), adversarial, ema_decay
         self.discriminator_terms, self.discriminator_steps = dict(discriminator_terms or {}), discriminator_steps
@@ -89,7 +98,7 @@ class Trainer:
         self._compiled_step = backend.compile_step(self._step, self._all_variables, split=True, jit_compile=jit_compile)
 
     def _step(self, lr, hr, generator_moves=True):
-        logs = {}
+        logs, (lr, hr) = {}, self._seen(lr, hr)
         for network, images in self.references or ():
             layers.set_reference(network, images)  # by the weights of now
         if generator_moves:
@@ -143,6 +152,13 @@ class Trainer:
         means = {"real_logit": ops.mean(real_logits), "fake_logit": ops.mean(fake_logits)}
         return total, {"discriminator": loss} | logs | means
 
+    def _seen(self, lr, hr):
+        """Return what the networks see of a batch: RGB, or luma for a generator of one channel."""
+        if self.generator.input_shape[-1] != 1:
+            return lr, hr
+        weights, offset = inference.YCBCR[:1].T, inference.YCBCR_OFFSET[0]
+        return ops.matmul(lr, weights) + offset, ops.matmul(hr, weights) + offset
+
     def _logits(self, images):
         return ops.cast(self.discriminator(images, training=True), "float32")
 
@@ -173,7 +189,7 @@ class Trainer:
             return
         sides = [(self.generator, 0), (self.average, 0), (self.discriminator, 1)]
         sides = [(network, side) for network, side in sides if network and layers.virtual_batch(network)]
-        pair = next(batches(0)) if sides else None
+        pair = self._seen(*next(batches(0))) if sides else None
         for network, side in sides:
             layers.set_reference(network, pair[side])
         # the average follows the statistics of the generator as it follows its weights

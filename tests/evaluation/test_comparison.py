@@ -54,6 +54,14 @@ def test_models_without_any_difference_are_equal_and_say_so():
     assert cells["better"] == f"+0.800 [{row['low']:+.3f}, {row['high']:+.3f}] better"
 
 
+def test_a_photograph_that_both_models_give_back_whole_is_no_difference():
+    reference = np.array([np.inf, *np.arange(7.0)])  # the PSNR of an empty page
+    table = table_of({"bicubic": reference, "model": reference + 0.8 + 0.1 * np.arange(8)})
+    row = evaluation.intervals(table).iloc[0]
+    assert row["images"] == 8 and row["difference"] == pytest.approx(8.4 / 8) and row["verdict"] == "better"
+    assert evaluation.findings(table).endswith("PSNR Y +1.05 dB (better on 7)")
+
+
 def test_five_photographs_are_too_few_for_any_verdict_and_six_for_two():
     for count, models, verdict in ((1, 1, "too few"), (5, 1, "too few"), (6, 1, "better"), (6, 2, "too few")):
         values = {f"model{number}": 1 + np.arange(count) + number for number in range(models)}

@@ -41,6 +41,23 @@ def test_tiles_that_cover_the_receptive_field_change_nothing(network, lr, tile, 
     np.testing.assert_allclose(tiled, whole, atol=1e-5)  # the issue allows 1/255
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_with_strides_takes_any_size_and_tiles_change_nothing(lr, channels):
+    keras.utils.set_random_seed(0)
+    inner = {"add": "maxpool2 k3n4s1 nearest2 k3n4s1"}
+    body = ["k3n4s1 prelu", {"add": ["k3n4s2 prelu", inner, "k4n4s1/2 prelu"]}, "k3n{4*channels}s1 shuffle2"]
+    network = models.build({"scale": 2, "channels": channels, "body": body})
+    whole = inference.upscale(network, lr, tile=0)
+    assert whole.shape == (122, 194, 3)
+    for options in ({"tile": 16}, {"tile": 27, "batch_size": 2}, {"memory": 100_000}):
+        np.testing.assert_allclose(inference.upscale(network, lr, **options), whole, atol=1e-5)
+    if channels == 3:  # 61 and 97 pixels are cells of four and a row and a column of them in part
+        padded = np.pad(lr, [(0, 3), (0, 3), (0, 0)], "symmetric")
+        expected = keras.ops.convert_to_numpy(network(padded[None]))[0, :122, :194]
+        np.testing.assert_allclose(whole, expected.clip(0, 1), atol=1e-5)
+    assert inference.upscale(network, lr[:1, :2]).shape == (2, 4, 3)
+
+
 def test_the_receptive_field_is_not_larger_than_it_must_be(network, lr):
     whole = inference.upscale(network, lr, tile=0)
     radius = models.receptive_field(network) // 2

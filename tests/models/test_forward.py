@@ -89,3 +89,17 @@ def test_bfloat16_is_near(name):
     assert np.abs(got - expected).max() < 0.03 * np.abs(expected).max()
     with pytest.raises(ValueError, match="precision must be"):
         forward.halves(network, "float16")
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["rcan", "asrgan_generator"])
+def test_a_network_that_was_built_in_bfloat16_is_computed_in_float32_throughout(name):
+    network = trained(name)
+    expected, policy = answer(forward.halves(network), LR), keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")  # as in a training, which validates in float32
+        half = models.build(name, **NETWORKS[name])
+        half.set_weights(network.get_weights())
+        np.testing.assert_allclose(answer(forward.halves(half), LR), expected, atol=1e-5 * np.abs(expected).max())
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -44,6 +44,13 @@ def test_icnr_starts_all_sub_pixels_equal():
     assert np.ptp(parts, axis=3).max() == 0 and parts.std() > 0
 
 
+def test_a_transposed_convolution_may_precede_a_shuffle():
+    network = models.build({"scale": 4, "body": "k4n12s1/2 shuffle2"})  # three channels are no multiple of four
+    kernel = array(network.layers[1].kernel)  # (height, width, maps, inputs)
+    assert network.output_shape[-1] == 3 and kernel.shape == (4, 4, 12, 3)
+    assert np.abs(kernel).max() > 0 and len(np.unique(kernel)) == kernel.size
+
+
 @pytest.mark.parametrize("kind, a", [("nearest", None), ("bilinear", None), ("bicubic", -0.5)])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_interpolation_against_loops(kind, a, factor):
@@ -195,6 +202,36 @@ def test_virtual_batch_normalization_against_numpy():
     square = weight * (x**2).mean((1, 2), keepdims=True) + (1 - weight) * (reference**2).mean((0, 1, 2))
     np.testing.assert_allclose(run(model, x), (x - mean) / np.sqrt(1e-5 + square - mean**2), atol=1e-4)
     np.testing.assert_allclose(run(model, x[:1]), run(model, x)[:1], atol=1e-6)  # whatever else the batch holds
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_virtual_batch_normalization_in_half_precision_is_near_that_in_single(precision):
+    x = picture(4, 8, 8, 6) + np.float32([0, 1, 3, 10, 30, -100])  # means far larger than deviations
+    got, expected = [], []
+    for policy, outputs in ((precision, got), ("float32", expected)):
+        images = keras.Input((None, None, 6))
+        layer = layers.VirtualBatchNormalization(dtype=policy)
+        model = keras.Model(images, layer(images))
+        rounded = array(keras.ops.cast(keras.ops.cast(x, keras.DTypePolicy(precision).compute_dtype), "float32"))
+        layers.set_reference(model, rounded)
+        out = model(rounded[:2])
+        assert keras.backend.standardize_dtype(out.dtype) == layer.compute_dtype
+        outputs += [array(keras.ops.cast(out, "float32")), *map(array, layer.variables)]
+    for mine, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=0.02 if mine.ndim > 1 else 1e-5)
+
+
+@pytest.mark.backends
+def test_minibatch_discrimination_sees_distant_samples_in_half_precision():
+    x, kernel = picture(4, 6), 1.5 * picture(6, 6, seed=1)
+    half, full = (layers.MinibatchDiscrimination(3, 2, dtype=policy) for policy in ("mixed_bfloat16", "float32"))
+    for layer in (half, full):
+        layer.build(x.shape)
+        layer.kernel.assign(kernel)
+    near, expected = array(keras.ops.cast(half(x), "float32"))[:, 6:], run(full, x)[:, 6:]
+    assert expected.min() < 1 / 256
+    np.testing.assert_allclose(near, expected, rtol=0.15)
 
 
 EVERYTHING = {

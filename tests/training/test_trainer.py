@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from srnb import losses, runs, training
+from srnb import losses, models, runs, training
+from srnb.evaluation import inference, metrics
 from srnb.models.layers import SpectralNormalization, VirtualBatchNormalization
 from srnb.training import objectives, optimizers
 
@@ -95,6 +96,32 @@ def fit(subject, folder, steps, **options):
         batches, steps=steps, run=run, stage="gan", log_every=2, checkpoint_every=4, validate_every=4, **options
     )
     return run
+
+
+def test_a_generator_of_one_channel_learns_the_luma_that_it_is_given_to_upscale(tmp_path):
+    keras.utils.set_random_seed(0)
+    network = models.build("srresnet", channels=1, scale=2, blocks=1, width=4, normalization="virtual_batch")
+    image = keras.Input((None, None, 1))
+    game = {
+        "discriminator": keras.Model(image, layers.Conv2D(1, 3)(image)),
+        "adversarial": (1e-3, losses.relativistic_average),
+        "discriminator_optimizer": keras.optimizers.SGD(0.1),
+    }
+    adam, terms = keras.optimizers.Adam(1e-3), {"pixel": (1.0, losses.mse)}
+    subject = training.Trainer(network, terms=terms, generator_optimizer=adam, **game)
+    subject.take_reference(batches)
+    lr, hr = next(batches(0))
+    small, large = (np.float32(metrics.luma(255 * pictures) / 255) for pictures in (lr, hr))
+    expected = np.mean((ops.convert_to_numpy(network(small)) - large) ** 2)
+    assert float(subject.train_step(lr, hr)["pixel"]) == pytest.approx(expected, rel=1e-4)
+    fit(
+        subject, tmp_path / "run", 4, validate=lambda network: {"mean": float(inference.upscale(network, lr[0]).mean())}
+    )
+
+    with pytest.raises(ValueError, match=r"as the generator gives, 1\. Received: 3"):
+        image = keras.Input((None, None, 3))
+        rgb = keras.Model(image, layers.Conv2D(1, 3)(image))
+        training.Trainer(network, terms=terms, generator_optimizer=adam, **(game | {"discriminator": rgb}))
 
 
 @pytest.mark.parametrize("adversarial", [None, losses.relativistic_average], ids=["pretraining", "gan"])
@@ -536,6 +563,14 @@ def test_a_rehearsal_stops_where_the_adversarial_term_is_not_finite():
 
     rows = training.rehearse(plain_game(terms={}), poisoned, steps=7)
     assert len(rows) == 4
+
+
+@pytest.mark.parametrize("limit", [3, np.inf])
+def test_a_rehearsal_goes_on_where_the_objective_is_below_zero(limit):
+    def sunk(hr, sr):  # as that of a generator whose opponent plays hinge or wasserstein
+        return losses.l1(hr, sr) - 10
+
+    assert len(training.rehearse(plain_trainer(terms={"sunk": (1.0, sunk)}), batches, steps=5, limit=limit)) == 5
 
 
 def test_in_a_rehearsal_the_generator_moves_as_seldom_as_in_the_training():
