@@ -128,8 +128,11 @@ def strips(
 def _of_whole_cells(network, lr, options):
     """Yield the strips of `lr`, which the network sees continued by its mirror image to whole cells."""
     height, width = lr.shape[:2]
-    padded = np.pad(lr, [(0, -height % network.cell), (0, -width % network.cell), (0, 0)], "symmetric")
-    row = 0
+    beyond, row = (-height % network.cell, -width % network.cell), 0
+    if not any(beyond):
+        yield from _strips(network, lr, **options)
+        return
+    padded = np.pad(lr, [(0, beyond[0]), (0, beyond[1]), (0, 0)], "symmetric")
     for strip in _strips(network, padded, **options):
         factor = strip.shape[1] // padded.shape[1]
         rest = height * factor - row
