@@ -122,11 +122,15 @@ def dists_weights():
 
 
 def _normalize(net):
+    own = {
+        "name": "normalize",
+        "dtype": "float32",
+    }  # bfloat16 would round the levels of a picture first, most of them up
     if net == "vgg19":
-        return keras.layers.Rescaling(255.0, offset=(-CAFFE_MEAN).tolist(), name="normalize")
+        return keras.layers.Rescaling(255.0, offset=(-CAFFE_MEAN).tolist(), **own)
     # the same numbers as LPIPS' ((2x - 1) - shift) / scale with shift (-.030, -.088, -.188), scale (.458, .448, .450)
     scale, offset = 1 / IMAGENET_DEVIATION, -IMAGENET_MEAN / IMAGENET_DEVIATION
-    return keras.layers.Rescaling(scale.tolist(), offset=offset.tolist(), name="normalize")
+    return keras.layers.Rescaling(scale.tolist(), offset=offset.tolist(), **own)
 
 
 def _pool(net, name, pooling):
