@@ -72,6 +72,7 @@ WITHIN = {
         "chain",
         "preflight",
         "kernel",
+        "names",
         "presets",
     ],
 }

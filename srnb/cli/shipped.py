@@ -74,9 +74,9 @@ def ship(run, name, stage, summary, blend, start, sources, results):
     """
     from srnb import shipped
     from srnb.reports import card
-    from srnb.runner import chain
+    from srnb.runner import names
 
     card.write(
-        chain.find(run, results=results), name, stage=stage, summary=summary, blend=blend, start=start, sources=sources
+        names.find(run, results=results), name, stage=stage, summary=summary, blend=blend, start=start, sources=sources
     )
     click.echo(shipped.FOLDER / name)

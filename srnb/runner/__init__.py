@@ -3,6 +3,7 @@
 presets    parameters cells, preset and grid files; names and types checked before a kernel starts
 kernel     one notebook in one kernel, and how it ended
 preflight  checks before a kernel starts: networks that can be built, batches that can be made
+names      runs and networks by the names that users give them
 chain      one run: its notebooks in order, recorded, resumable
 lock       one writer per run folder, on any host
 slurm      the script of an array job, and Slurm's commands
