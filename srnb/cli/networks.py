@@ -53,11 +53,12 @@ WHOLE = (".pth", ".pt", ".safetensors")  # endings of files that are a network b
 @backend_option
 @plainly
 def upscale(photos, model, out, tile, ensemble, precision, blend, results, backend):
-    """Enlarge each PHOTO, a file or a folder of files, to DIR/PHOTO_x4.png (the number is the model's scale).
+    """Enlarge photographs.
 
-    Large photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the
-    whole photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. A line for each result
-    says its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
+    Each PHOTO, a file or a folder of files, becomes DIR/PHOTO_x4.png (the number is the model's scale). Large
+    photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the whole
+    photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. A line for each result says
+    its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
@@ -111,7 +112,9 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 @results_option
 @plainly
 def export(model, form, out, results):
-    """Write a generator for other programs; it takes pictures of any height and width, NHWC, RGB in [0, 1].
+    """Write a generator for other programs.
+
+    It takes pictures of any height and width, NHWC, RGB in [0, 1].
 
     \b
     srnb export --model sample --out sample.onnx
@@ -142,7 +145,9 @@ def export(model, form, out, results):
 @results_option
 @plainly
 def demo(chosen, out, title, results):
-    """Write DIR/index.html, a page where anyone can enlarge pictures in the browser: one file, no server, no upload.
+    """Write a page where anyone can enlarge pictures in the browser.
+
+    DIR/index.html is one file that needs no server and uploads nothing.
 
     MODEL is a network that ships or a run; the default is the networks that ship, as many as leave the page below 5 MB.
     A slider blends the two generators of a run, or a network and the one it was trained from.

@@ -169,10 +169,10 @@ def run(
 @folder_option
 @plainly
 def grid(name, notebooks, preset, overrides, prefix, base, seeds, backend, results, folder, **execution):
-    """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first NOTEBOOK on.
+    """Run the variations of a grid alone.
 
-    Without NOTEBOOK, numbers as in `srnb run 01 02`, each runs all but those that compare. Without notebook 1, the
-    photographs are those of --base.
+    GRID is the name of a file in notebooks/presets/grids, or a path. Each variation runs NOTEBOOK, numbers as in `srnb
+    run 01 02`, by default all but those that compare. Without notebook 1, the photographs are those of --base.
 
     The same command again skips what is done and goes on with the rest: queue it overnight, look in the morning, call
     it again. The file maps names to parameters; those in `common` hold for all of them, and `seeds` says with how many
@@ -316,11 +316,18 @@ def _take_up(run, notebooks, preset, overrides, backend, take_over):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
 def lab(give_back, fresh, backend, arguments):
-    """Open JupyterLab on copies of the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`.
+    """Open JupyterLab on copies of the notebooks.
 
-    The copies are in lab/ of the checkout, and what you change there is yours: a newer notebook replaces a copy only if
-    you have not edited it. Their runs go to results/lab, with --new to a folder that nothing is in yet. To send an
-    improvement back, `srnb lab --give-back 02` writes your copy into notebooks/, where git sees it.
+    It can be reached from this computer only; ARGUMENTS go to `jupyter lab`. The copies are in lab/ of the checkout,
+    and what you change there is yours: a newer notebook replaces a copy only if you have not edited it. Their runs go
+    to results/lab, with --new to a folder that nothing is in yet. To send an improvement back, --give-back writes your
+    copy into notebooks/, where git sees it.
+
+    \b
+    srnb lab                            at the first notebook, with the copies as you left them
+    srnb lab --new --backend jax        a new experiment, on JAX
+    srnb lab --no-browser --port 9999   options of `jupyter lab`
+    srnb lab --give-back 02
     """
     from srnb import runs as known
     from srnb.runner import copies, session

@@ -16,7 +16,15 @@ from srnb.cli.command import main, plainly, results_option
 @results_option
 @plainly
 def report(name, markdown, trial, results):
-    """Render RUN's report again, finished or not: results/RUN/report/index.html, one file that opens anywhere."""
+    """Render the report of a run again, finished or not.
+
+    It is results/RUN/report/index.html, one file that opens anywhere.
+
+    \b
+    srnb report sample
+    srnb report sample --try            with the run's network in it, for pictures of its readers
+    srnb report sample --markdown       tables alone, on standard output
+    """
     from srnb.reports import report
     from srnb.reports.web import page
     from srnb.runner import names
@@ -44,10 +52,15 @@ def report(name, markdown, trial, results):
 @results_option
 @plainly
 def publish(name, base, metrics, out, results):
-    """Keep what `srnb grid GRID --base RUN` made, with all its seeds, as small tables: DIR/GRID and DIR/README.md.
+    """Keep what a grid measured as small tables that fit into git.
 
-    They hold no pictures and no paths, fit into git, and are what notebook 5 shows beside the runs that are here. Runs
-    that notebook 4 has not measured are measured now, on their held-out photographs.
+    They are what `srnb grid GRID --base RUN` made, with all its seeds: DIR/GRID and, in words, DIR/README.md. They hold
+    no pictures and no paths; notebook 5 shows them beside the runs that are here. Runs that notebook 4 has not measured
+    are measured now, on their held-out photographs.
+
+    \b
+    srnb publish losses --base ablation
+    srnb publish losses --base ablation --metrics psnr_y,psnr_rgb --out tables
     """
     from srnb.evaluation import archive
     from srnb.runner import names, presets
@@ -81,10 +94,11 @@ def publish(name, base, metrics, out, results):
 @results_option
 @plainly
 def blind(name, models, seed, details, answers, results):
-    """Ask people which of two results looks more like a photograph, without telling which is which.
+    """Ask people which of two results looks more like a photograph.
 
-    Writes results/RUN/blind/index.html, a page of one file that shows details in pairs, in random order and on random
-    sides. Its readers save their answers as a file. The result is a share with its exact binomial interval.
+    They are not told which is which. This writes results/RUN/blind/index.html, a page of one file that shows details in
+    pairs, in random order and on random sides. Its readers save their answers as a file. The result is a share with its
+    exact binomial interval.
 
     \b
     srnb blind sample                                       the page
@@ -119,7 +133,13 @@ def blind(name, models, seed, details, answers, results):
 @results_option
 @plainly
 def site(out, results):
-    """Collect the index of all runs and their reports in DIR, for a project page: any static host can serve it."""
+    """Collect the index of all runs and their reports in a folder.
+
+    Any static host can serve DIR, as a project page.
+
+    \b
+    srnb site --out page
+    """
     from srnb.reports import overview
 
     click.echo(overview.site(results, out))
@@ -130,9 +150,15 @@ def site(out, results):
 @results_option
 @plainly
 def runs(watch, results):
-    """Show all runs side by side, and rebuild results/runs.csv and results/index.html.
+    """Show all runs side by side.
 
-    Each is queued (with the reason), running (with notebook, step and time left), done, failed or interrupted.
+    Each is queued (with the reason), running (with notebook, step and time left), done, failed or interrupted. This
+    makes results/runs.csv and results/index.html anew.
+
+    \b
+    srnb runs
+    srnb runs --watch
+    srnb runs --results ~/elsewhere
     """
     from srnb import runs as known
     from srnb.runner import states

@@ -28,6 +28,12 @@ def test_help_teaches(names, command):
     assert result.exit_code == 0 and len(command.help.strip()) > 40
     assert all(option.help for option in command.params if isinstance(option, click.Option))
     assert max(map(len, result.output.splitlines())) <= 110
+    assert f"\n  srnb {' '.join(names)}" in result.output  # an example
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_every_command_is_said_in_a_whole_line(arguments):
+    assert "..." not in srnb(*arguments, "--help").output.partition("Commands:")[2]
 
 
 def test_help_shows_every_command():
