@@ -66,6 +66,7 @@ WITHIN = {
         "states",
         "jobs",
         "grid",
+        "crew",
         "screen",
         "lock",
         "slurm",

@@ -14,7 +14,7 @@ from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from srnb import runs
-from srnb.runner import chain, grid, kernel, lock, names, presets
+from srnb.runner import chain, crew, grid, kernel, lock, names, presets
 
 RUN_FOLDER = "run_folder = ''  # where"
 
@@ -351,12 +351,12 @@ def test_ctrl_c_on_two_workers(story):
 
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
+    assert [crew.share_of(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
 
 
 def test_gpus_that_a_user_hides_stay_hidden(monkeypatch):
     monkeypatch.setattr("srnb.provenance.machine", lambda: {"gpus": ["H100", "H100"]})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert grid._share(2, 0)["gpu"] is None
+    assert crew.share_of(2, 0)["gpu"] is None
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["0", "1", "0"]
+    assert [crew.share_of(3, number)["gpu"] for number in range(3)] == ["0", "1", "0"]
