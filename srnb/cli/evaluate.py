@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from srnb.cli.command import backend_option, chosen_backend, main, plainly, results_option
-from srnb.cli.networks import label_of, load, trained_on
+from srnb.cli.networks import label_of, trained_on
 
 
 @main.command()
-@click.option("--model", "names", multiple=True, metavar="NAME", help="As for upscale; give several to compare them.")
+@click.option("--model", "chosen", multiple=True, metavar="NAME", help="As for upscale; give several to compare them.")
 @click.option(
     "--sets", default="sample", show_default=True, metavar="NAMES", help="Comma separated: sample, Set5, …, or folders."
 )
@@ -57,7 +57,7 @@ from srnb.cli.networks import label_of, load, trained_on
 @backend_option
 @plainly
 def evaluate(
-    names, sets, metrics, scale, reference, degradation, degradation_seed, grey, ensemble, out, results, backend
+    chosen, sets, metrics, scale, reference, degradation, degradation_seed, grey, ensemble, out, results, backend
 ):
     """Measure models against bicubic on whole sets.
 
@@ -78,19 +78,23 @@ def evaluate(
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from srnb import evaluation, files
     from srnb.data import datasets, degrade
+    from srnb.runner import names
 
     if degradation not in (None, "none"):
         degrade.find(degradation)  # raises if it is not known
     if out:
         _require_writable(out)
     default = evaluation.WITHOUT_ORIGINAL if degradation == "none" else evaluation.DEFAULT_METRICS
-    sets, metrics, labels = _sets(sets), _metrics(metrics, default), _labels(names)
+    sets, metrics, labels = _sets(sets), _metrics(metrics, default), _labels(chosen)
     if degradation == "none" and (others := [name for name in metrics if name not in default]):
         raise ValueError(f"without originals --metrics must be {' or '.join(default)}. Received: {', '.join(others)}")
     if reference not in ("bicubic", *labels):
         raise ValueError(f"--reference must be one of {', '.join(('bicubic', *labels))}. Received: {reference}")
     folders = {label: Path(name).expanduser() for label, name in labels.items() if _holds_pictures(name, results)}
-    networks = {label: load(name, results) for label, name in labels.items() if label not in folders}
+    places = {label: names.network(name, results=results) for label, name in labels.items() if label not in folders}
+    from srnb.evaluation import inference  # a framework takes seconds to import: mistakes above are told at once
+
+    networks = {label: inference.load(place) for label, place in places.items()}
     scale = _scale(networks, scale)
     pairs = {name: datasets.pairs(name, scale=scale) for name in sets}
     if degradation:
@@ -166,13 +170,13 @@ def _measured(networks, folders, pairs, scale, degradation, seed, *, metrics, gr
 
 def _holds_pictures(model, results):
     """Return whether a model is a folder of enlarged pictures, neither a network nor a run."""
-    from srnb.runner import chain
+    from srnb.runner import names
 
     folder = Path(model).expanduser()
     if not folder.is_dir() or (folder / "run.json").exists():
         return False
     try:
-        chain.network(model, results=results)
+        names.network(model, results=results)
     except FileNotFoundError:
         return True
     return False

@@ -53,11 +53,12 @@ WHOLE = (".pth", ".pt", ".safetensors")  # endings of files that are a network b
 @backend_option
 @plainly
 def upscale(photos, model, out, tile, ensemble, precision, blend, results, backend):
-    """Enlarge each PHOTO, a file or a folder of files, to DIR/PHOTO_x4.png (the number is the model's scale).
+    """Enlarge photographs.
 
-    Large photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the
-    whole photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. A line for each result
-    says its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
+    Each PHOTO, a file or a folder of files, becomes DIR/PHOTO_x4.png (the number is the model's scale). Large
+    photographs are processed in tiles, one row of tiles in memory at a time; a network with attention needs the whole
+    photograph, and reports how large it may be. Transparency, grey and 16 bits are kept. A line for each result says
+    its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
 
     \b
     srnb upscale photo.jpg                                                 with the network that ships
@@ -66,11 +67,13 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invented texture
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
-    from srnb import models
+    from srnb.runner import names
+
+    is_file, place = _is_file(out, photos), names.network(model, results=results)
+    from srnb import models  # a framework takes seconds to import: mistakes above are told at once
     from srnb.evaluation import inference
 
-    is_file = _is_file(out, photos)
-    network = load(model, results) if blend is None else _blend(model, results, blend)
+    network = inference.load(place) if blend is None else _blend(model, place, blend)
     options, failures = {"tile": tile, "ensemble": ensemble, "precision": precision}, []
     targets = [(photos[0], out)] if is_file else _targets(photos, out, models.scale(network), failures)
     name = label_of(model) if blend is None else f"{label_of(model)}, blend {blend:g}"
@@ -109,7 +112,9 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
 @results_option
 @plainly
 def export(model, form, out, results):
-    """Write a generator for other programs; it takes pictures of any height and width, NHWC, RGB in [0, 1].
+    """Write a generator for other programs.
+
+    It takes pictures of any height and width, NHWC, RGB in [0, 1].
 
     \b
     srnb export --model sample --out sample.onnx
@@ -120,10 +125,10 @@ def export(model, form, out, results):
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the backend that can write all of them
     from srnb.evaluation import inference
     from srnb.models import export as exports
-    from srnb.runner import chain
+    from srnb.runner import names
 
     form = form or exports.format_of(out)
-    network, spec = inference.described(chain.network(model, results=results))
+    network, spec = inference.described(names.network(model, results=results))
     hashes = trained_on(model, results)
     folder = os.path.commonpath([Path(path).parent for path in hashes]) if hashes else ""
     hashes = {str(Path(path).relative_to(folder)): value for path, value in hashes.items()}  # not where its user lives
@@ -132,15 +137,17 @@ def export(model, form, out, results):
 
 
 @main.command()
-@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.argument("chosen", metavar="[MODEL]...", nargs=-1)
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where the page goes."
 )
 @click.option("--title", default="Enlarge your own photo", show_default=True, help="Heading of the page.")
 @results_option
 @plainly
-def demo(names, out, title, results):
-    """Write DIR/index.html, a page where anyone can enlarge pictures in the browser: one file, no server, no upload.
+def demo(chosen, out, title, results):
+    """Write a page where anyone can enlarge pictures in the browser.
+
+    DIR/index.html is one file that needs no server and uploads nothing.
 
     MODEL is a network that ships or a run; the default is the networks that ship, as many as leave the page below 5 MB.
     A slider blends the two generators of a run, or a network and the one it was trained from.
@@ -151,33 +158,25 @@ def demo(names, out, title, results):
     """
     from srnb import runs, shipped
     from srnb.reports.web import choices, page
-    from srnb.runner import chain
+    from srnb.runner import names
 
     known = shipped.names()
-    if not names and not known:
+    if not chosen and not known:
         raise ValueError("srnb demo must be told a run, since no network ships. Received: no name")
-    places = [chain.network(name, results=results) for name in names]
-    entries = choices.of_shipped([place for place in places if place in known] if names else None)
+    places = [names.network(name, results=results) for name in chosen]
+    entries = choices.of_shipped([place for place in places if place in known] if chosen else None)
     entries += [choices.of_run(runs.Run(place)) for place in places if place not in known]
-    largest = None if names else page.LARGEST_DEMO
+    largest = None if chosen else page.LARGEST_DEMO
     click.echo(page.write(out, entries, title=title, lead="Drop a picture and see.", largest=largest))
-
-
-def load(model, results):
-    """Return the network of a name: one that ships, that of a run, or that of a weight file."""
-    from srnb.evaluation import inference
-    from srnb.runner import chain
-
-    return inference.load(chain.network(model, results=results))
 
 
 def trained_on(model, results):
     """Return {path: perceptual hash} of the photographs that a network was trained on; {} if that is not known."""
     from srnb import models, runs, shipped
     from srnb.data import duplicates
-    from srnb.runner import chain
+    from srnb.runner import names
 
-    place = chain.network(model, results=results)
+    place = names.network(model, results=results)
     if place in shipped.names():
         return shipped.hashes(place)
     if place.endswith(".safetensors") and (hashes := models.hashes_of(place)):
@@ -187,13 +186,12 @@ def trained_on(model, results):
     return data.get("hashes") or duplicates.hashes(duplicates.decoded(data.get("train", [])))
 
 
-def _blend(model, results, share):
-    """Return the blend of the two networks of a name: that at the start of its training and that at the end."""
+def _blend(model, place, share):
+    """Return the blend of the two networks of a model: that at the start of its training and that at the end."""
     from srnb import models
     from srnb.evaluation import inference
-    from srnb.runner import chain
 
-    ends = inference.ends(chain.network(model, results=results))
+    ends = inference.ends(place)
     if len(ends) < 2:
         raise ValueError(
             "--blend must stand with a network that was trained from another, or a run, which has two generators. "

@@ -1,9 +1,8 @@
-"""Commands that run notebooks and show the results: run, grid, report, blind, site, runs, lab."""
+"""Commands that execute notebooks: run, grid, lab."""
 
 import os
 import shlex
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,26 +28,6 @@ seeds_option = click.option(
     metavar="NUMBER",
     help="Run everything with this many seeds: NAME, NAME-seed1, NAME-seed2.  [default: `seeds` of the grid, else 1]",
 )
-timeout_option = click.option(
-    "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Time limit of each cell.  [default: none]"
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Runs at a time, each with its share of the cores and, if there are any, a GPU of its own.",
-)
-cluster_option = click.option(
-    "--cluster",
-    metavar="NAME",
-    help="Submit the runs to Slurm, --workers of them at a time, with the settings of this site: `slurm`, or "
-    "~/.config/srnb/clusters/NAME.yaml.",
-)
-sbatch_option = click.option(
-    "-o", "extra", multiple=True, metavar="KEY=VALUE", help="With --cluster: an option of sbatch, --KEY=VALUE."
-)
-dry_run_option = click.option("--dry-run", is_flag=True, help="With --cluster: print what would be submitted.")
 folder_option = click.option(
     "--notebooks",
     "folder",
@@ -57,10 +36,39 @@ folder_option = click.option(
     metavar="DIR",
     help="Where notebooks and presets live.  [default: notebooks/ of the checkout]",
 )
+EXECUTION = (  # how runs are executed, here or by a cluster
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Runs at a time, each with its share of the cores and, if there are any, a GPU of its own.",
+    ),
+    click.option(
+        "--timeout", type=click.IntRange(1), metavar="SECONDS", help="Time limit of each cell.  [default: none]"
+    ),
+    click.option(
+        "--cluster",
+        metavar="NAME",
+        help="Submit the runs to Slurm, --workers of them at a time, with the settings of this site: `slurm`, or "
+        "~/.config/srnb/clusters/NAME.yaml.",
+    ),
+    click.option(
+        "-o", "extra", multiple=True, metavar="KEY=VALUE", help="With --cluster: an option of sbatch, --KEY=VALUE."
+    ),
+    click.option("--dry-run", is_flag=True, help="With --cluster: print what would be submitted."),
+)
+
+
+def execution_options(command):
+    """Add the options of EXECUTION; the command gets them together, as `**execution`: arguments of `jobs.submit`."""
+    for option in reversed(EXECUTION):
+        command = option(command)
+    return command
 
 
 @main.command()
-@click.argument("names", metavar="[NOTEBOOK]...", nargs=-1)
+@click.argument("notebooks", metavar="[NOTEBOOK]...", nargs=-1)
 @preset_option
 @parameter_option
 @click.option(
@@ -77,32 +85,12 @@ folder_option = click.option(
 @click.option("--grid", metavar="NAME", help="Variations to compare with.  [default: the grid named as the preset]")
 @click.option("--no-grid", is_flag=True, help="Run no variations; with --resume, stop before them.")
 @seeds_option
-@workers_option
-@timeout_option
-@cluster_option
-@sbatch_option
-@dry_run_option
+@execution_options
 @results_option
 @folder_option
 @plainly
 def run(
-    names,
-    preset,
-    overrides,
-    name,
-    resume,
-    take_over,
-    backend,
-    grid,
-    no_grid,
-    seeds,
-    workers,
-    timeout,
-    cluster,
-    extra,
-    dry_run,
-    results,
-    folder,
+    notebooks, preset, overrides, name, resume, take_over, backend, grid, no_grid, seeds, results, folder, **execution
 ):
     """Run notebooks in order, headless, and render their report.
 
@@ -127,43 +115,45 @@ def run(
     srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
     srnb run --preset srgan --cluster slurm -o partition=gpu -o gres=gpu:1 -o time=24:00:00 --workers 4
     """
-    from srnb.runner import chain, jobs
+    from srnb.runner import chain, jobs, names
     from srnb.runner import grid as grids
 
-    _require_cluster(cluster, extra, dry_run)
+    _require_cluster(execution)
     if resume:
         if name or grid or seeds:
             raise ValueError("--resume must stand without --run, --grid and --seeds: the run knows its own")
-        if names and dry_run:
+        if notebooks and execution["dry_run"]:
             raise ValueError("--dry-run must stand without notebooks for --resume, which would be added to the run")
-        begun = chain.find(resume, results=results)
-        _take_up(begun, names, preset, overrides, backend, take_over)
+        begun = names.find(resume, results=results)
+        _take_up(begun, notebooks, preset, overrides, backend, take_over)
     elif take_over:
         raise ValueError("--take-over must come with --resume")
     else:
-        asked = _asked(names, preset or "sample", overrides, name, backend, grid, no_grid, seeds, results, folder)
-        if dry_run:
-            planned = jobs.stages(Path(results).absolute() / asked.pop("name"), asked["variations"])
-            return _submit(planned, cluster, extra, workers, timeout, dry_run)
-        begun = chain.begin(chain.new_folder(results, asked.pop("name")), **asked)
-    if cluster and not begun.is_done:
-        options = [word for option in extra for word in ("-o", option)]
-        with _unsubmitted(shlex.join(["srnb", "run", "--resume", str(begun.folder), "--cluster", cluster, *options])):
-            return _submit(jobs.stages_of(begun), cluster, extra, workers, timeout, dry_run)
+        preset = preset or "sample"
+        asked = _asked(notebooks, preset, overrides, name, backend, grid, no_grid, seeds, results, folder)
+        name = name or names.default(preset)
+        if execution["dry_run"]:
+            planned = jobs.stages(results.absolute() / name, asked["variations"])
+            return jobs.submit(planned, echo=click.echo, **execution)
+        begun = chain.begin(names.new_folder(results, name), **asked)
     if begun.is_done:
         click.echo(f"{begun.name} is done already")
+    elif cluster := execution["cluster"]:
+        options = [word for option in execution["extra"] for word in ("-o", option)]
+        with _unsubmitted(shlex.join(["srnb", "run", "--resume", str(begun.folder), "--cluster", cluster, *options])):
+            return jobs.submit(jobs.stages_of(begun), echo=click.echo, **execution)
     else:
         click.echo(f"{begun.name} · folder {begun.folder}")
+        options = {"workers": execution["workers"], "timeout": execution["timeout"], "echo": click.echo}
         with jobs.attempt(begun, echo=click.echo), _failing(begun):
-            options = {"take_over": take_over, "alone": bool(resume and no_grid)}
-            grids.complete(begun, workers=workers, timeout=timeout, echo=click.echo, **options)
+            grids.complete(begun, take_over=take_over, alone=bool(resume and no_grid), **options)
     if begun.is_done:
         _conclude(begun)
 
 
 @main.command()
 @click.argument("name", metavar="GRID")
-@click.argument("names", metavar="[NOTEBOOK]...", nargs=-1)
+@click.argument("notebooks", metavar="[NOTEBOOK]...", nargs=-1)
 @preset_option
 @parameter_option
 @click.option("--run", "prefix", metavar="NAME", help="Folders are called NAME-VARIATION.  [default: the grid's name]")
@@ -174,35 +164,15 @@ def run(
 )
 @seeds_option
 @backend_option
-@workers_option
-@timeout_option
-@cluster_option
-@sbatch_option
-@dry_run_option
+@execution_options
 @results_option
 @folder_option
 @plainly
-def grid(
-    name,
-    names,
-    preset,
-    overrides,
-    prefix,
-    base,
-    seeds,
-    backend,
-    workers,
-    timeout,
-    cluster,
-    extra,
-    dry_run,
-    results,
-    folder,
-):
-    """Run the variations of notebooks/presets/grids/GRID.yaml alone, each from the first NOTEBOOK on.
+def grid(name, notebooks, preset, overrides, prefix, base, seeds, backend, results, folder, **execution):
+    """Run the variations of a grid alone.
 
-    Without NOTEBOOK, numbers as in `srnb run 01 02`, each runs all but those that compare. Without notebook 1, the
-    photographs are those of --base.
+    GRID is the name of a file in notebooks/presets/grids, or a path. Each variation runs NOTEBOOK, numbers as in `srnb
+    run 01 02`, by default all but those that compare. Without notebook 1, the photographs are those of --base.
 
     The same command again skips what is done and goes on with the rest: queue it overnight, look in the morning, call
     it again. The file maps names to parameters; those in `common` hold for all of them, and `seeds` says with how many
@@ -220,72 +190,76 @@ def grid(
     srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
     srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu -o gres=gpu:1 -o time=24:00:00
     """
-    from srnb.runner import chain, kernel, presets
     from srnb.runner import grid as grids
+    from srnb.runner import jobs, kernel, names, states
 
-    _require_cluster(cluster, extra, dry_run)
-    paths = presets.steps(names, folder=folder)
-    comparing = [path for path in paths if "runs" in presets.parameters(path)]
-    if names and comparing:
-        raise ValueError(f"a grid's notebooks must not compare: that is left to --base. Received: {comparing[0].stem}")
-    paths = [path for path in paths if path not in comparing]
-    values = presets.resolve(paths, preset=preset or "sample", overrides=overrides, folder=folder)
-    variations, own = presets.read_grid(name, folder=folder)
-    planned = {
-        variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
-        for variation, changed in presets.replicas(variations, seeds or own, seed=_seed(paths, values)).items()
-    }
+    _require_cluster(execution)
+    preset, prefix = preset or "sample", prefix or Path(name).stem
+    paths, planned, seeds = _varied(name, notebooks, preset, overrides, seeds, folder)
     if base:
-        base = chain.find(base, results=results)
+        base = names.find(base, results=results)
         if base.folder.parent.resolve() != results.resolve():  # notebook 5 looks beside it
             raise ValueError(f"--base must be a run in --results, {results}. Received: {base.folder}")
     data = base.require("data", notebook=1) if base and not paths[0].stem.startswith("01") else None
-    fixed = {"backend": chosen_backend(backend), "preset": preset or "sample", "data": data}
-    prefix = prefix or Path(name).stem
+    fixed = {"backend": chosen_backend(backend), "preset": preset, "data": data}
     for variation in planned:
-        chain.require_name(f"{prefix}-{variation}")
-    if dry_run:
-        folders = [Path(results).absolute() / f"{prefix}-{variation}" for variation in planned]
-        return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
+        names.require(f"{prefix}-{variation}")
+    if execution["dry_run"]:
+        folders = [results.absolute() / f"{prefix}-{variation}" for variation in planned]
+        return jobs.submit([(prefix, folders, [])], echo=click.echo, **execution)
     begun = grids.begin(planned, results=results, prefix=prefix, base=base and base.name, **fixed)
     if base:
-        begun = [*grids.begin_seeds(base, paths, seeds or own, **fixed), *begun]
-    if cluster:
-        folders = [run.folder for run in begun]
+        begun = [*grids.begin_seeds(base, paths, seeds, **fixed), *begun]
+    if execution["cluster"]:
         with _unsubmitted("the same command"):
-            return _submit([(prefix, folders, [])], cluster, extra, workers, timeout, dry_run)
+            return jobs.submit([(prefix, [run.folder for run in begun], [])], echo=click.echo, **execution)
     try:
-        grids.execute(begun, workers=workers, timeout=timeout, echo=click.echo)
+        grids.execute(begun, workers=execution["workers"], timeout=execution["timeout"], echo=click.echo)
     except kernel.Failure as failure:
         raise click.ClickException(f"{failure}\nThe same command goes on with what is not done.") from None
     finally:
-        _echo_runs(results, [each.name for each in begun])
+        click.echo(states.listing(results, [run.name for run in begun]))
 
 
-def _require_cluster(cluster, extra, dry_run):
-    if not cluster and (extra or dry_run):
-        raise ValueError("-o and --dry-run must come with --cluster")
-    if cluster:
-        from srnb.runner import jobs
-
-        jobs.settings(cluster)
-        jobs.options(extra)
-
-
-def _submit(planned, cluster, extra, workers, timeout, dry_run):
+def _require_cluster(execution):
+    """Raise ValueError or FileNotFoundError if options of `execution` that concern a cluster are wrong."""
     from srnb.runner import jobs
 
-    options = {"extra": extra, "workers": workers, "timeout": timeout, "dry_run": dry_run}
-    jobs.submit(planned, cluster=cluster, echo=click.echo, **options)
+    if execution["cluster"]:
+        jobs.settings(execution["cluster"])
+        jobs.options(execution["extra"])
+    elif execution["extra"] or execution["dry_run"]:
+        raise ValueError("-o and --dry-run must come with --cluster")
 
 
-def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, results, folder):
-    """Check everything that was asked for and return the arguments of `chain.begin`, with the run's name."""
-    from srnb.runner import chain, presets
+def _varied(name, notebooks, preset, overrides, seeds, folder):
+    """Return the paths of a grid's notebooks, variation -> (paths, values), and the number of seeds."""
+    from srnb.runner import presets
 
-    paths = presets.steps(names, folder=folder)
+    paths = presets.steps(notebooks, folder=folder)
+    comparing = [path for path in paths if "runs" in presets.parameters(path)]
+    if notebooks and comparing:
+        raise ValueError(f"a grid's notebooks must not compare: that is left to --base. Received: {comparing[0].stem}")
+    paths = [path for path in paths if path not in comparing]
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
-    values = chain.settle(values, paths, results=results, backend=chosen_backend(backend))
+    variations, own = presets.read_grid(name, folder=folder)
+    seeds = seeds or own
+    changes = presets.replicas(variations, seeds, seed=_seed(paths, values))
+    varied = {
+        variation: (paths, values | presets.resolve(paths, variation=changed, folder=folder))
+        for variation, changed in changes.items()
+    }
+    return paths, varied, seeds
+
+
+def _asked(notebooks, preset, overrides, name, backend, grid, no_grid, seeds, results, folder):
+    """Return the arguments of `chain.begin` for a new run, after checking everything that was asked for."""
+    from srnb.runner import chain, names, presets
+
+    backend = chosen_backend(backend)
+    paths = presets.steps(notebooks, folder=folder)
+    values = presets.resolve(paths, preset=preset, overrides=overrides, folder=folder)
+    values = chain.settle(values, paths, results=results, backend=backend)
     comparing = any("runs" in presets.parameters(path) for path in paths)
     options = [*(["--grid", grid] * bool(grid)), *["--no-grid"] * no_grid, *(["--seeds", str(seeds)] * bool(seeds))]
     if grid and not comparing:
@@ -300,12 +274,12 @@ def _asked(names, preset, overrides, name, backend, grid, no_grid, seeds, result
         variation: presets.resolve(paths, variation=changed, folder=folder) for variation, changed in changes.items()
     }
     for changed in variations.values():  # they come last, when the run has trained for days
-        chain.settle(values | changed, paths, results=results, backend=chosen_backend(backend))
-    chain.require_name(name or chain.default_name(preset))
+        chain.settle(values | changed, paths, results=results, backend=backend)
+    names.require(name or names.default(preset))
     if name and (results / name).exists():
         raise ValueError(f"--run must be a new name, or use --resume {name}. Received: {results / name}, which exists")
-    fixed = {"backend": chosen_backend(backend), "preset": preset, "name": name or chain.default_name(preset)}
-    return {"notebooks": paths, "values": values, "variations": variations, "options": options, **fixed}
+    fixed = {"backend": backend, "preset": preset, "options": options}
+    return {"notebooks": paths, "values": values, "variations": variations, **fixed}
 
 
 def _seed(paths, values):
@@ -315,15 +289,15 @@ def _seed(paths, values):
     return next((cell["seed"] for cell in chain.effective(paths, values).values() if "seed" in cell), 0)
 
 
-def _take_up(run, names, preset, overrides, backend, take_over):
-    """Add notebooks `names` to a run that is taken up again by --resume.
+def _take_up(run, notebooks, preset, overrides, backend, take_over):
+    """Add notebooks to a run that is taken up again by --resume.
 
     Raises ValueError unless the options beside --resume agree with those with which it was begun.
     """
     from srnb.runner import chain, lock, presets
 
     record, own = run.read(), list(chain.notebooks(run))
-    added = presets.steps(names, folder=own[0].parent) if names else []
+    added = presets.steps(notebooks, folder=own[0].parent) if notebooks else []
     paths = [*own, *added]
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=own[0].parent)
     values = record["values"] | chain.settle(values, paths, results=run.folder.parent, backend=record["backend"])
@@ -335,143 +309,6 @@ def _take_up(run, names, preset, overrides, backend, take_over):
             chain.extend(run, added, values=values)
 
 
-@main.command()
-@click.argument("name", metavar="RUN")
-@click.option("--markdown", is_flag=True, help="Print the tables as Markdown instead, for a README.")
-@click.option("--try", "trial", is_flag=True, help="Let readers enlarge pictures of their own in the page.")
-@results_option
-@plainly
-def report(name, markdown, trial, results):
-    """Render RUN's report again, finished or not: results/RUN/report/index.html, one file that opens anywhere."""
-    from srnb.reports import report
-    from srnb.reports.web import page
-    from srnb.runner import chain
-
-    run = chain.find(name, results=results)
-    if markdown:
-        click.echo(report.markdown(run))
-    else:
-        click.echo(report.render(run, trial=page.trial(run, shipped=True) if trial else ""))
-
-
-@main.command()
-@click.argument("name", metavar="GRID")
-@click.option("--base", required=True, metavar="RUN", help="Run that the grid was begun for, by its --base.")
-@click.option(
-    "--metrics", default="psnr_y,ssim_y,lpips_alex", show_default=True, metavar="A,B", help="What notebook 4 measured."
-)
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=files.RESULTS / "published",
-    help="Folder of what is published.  [default: results/published of the checkout]",
-)
-@results_option
-@plainly
-def publish(name, base, metrics, out, results):
-    """Keep what `srnb grid GRID --base RUN` made, with all its seeds, as small tables: DIR/GRID and DIR/README.md.
-
-    They hold no pictures and no paths, fit into git, and are what notebook 5 shows beside the runs that are here. Runs
-    that notebook 4 has not measured are measured now, on their held-out photographs.
-    """
-    from srnb.evaluation import archive
-    from srnb.runner import chain, presets
-    from srnb.runs import find
-
-    run = chain.find(base, results=results)
-    beside = [each for each in find(run.folder.parent) if each.read().get("base") == run.name]
-    others = [each for each in beside if each.name.startswith(f"{name}-")]
-    if not others:
-        raise ValueError(f"GRID must have runs {name}-… whose --base was {run.name}. Received: none in {results}")
-    asked = presets.listed(metrics)
-    for each in (run, *archive.seeds(run), *others):
-        if each.is_done and not (each.folder / "metrics.csv").is_file():
-            click.echo(f"measuring {each.name}")
-            archive.measure(each, metrics=asked)
-    click.echo(archive.write(out / name, run, others, metrics=asked))
-    files.write_text(out / "README.md", archive.page(out))
-
-
-@main.command()
-@click.argument("name", metavar="RUN")
-@click.option("--models", metavar="A,B", help="Two results of notebook 4.  [default: the last two stages]")
-@click.option("--seed", default=0, show_default=True, help="Draws order and sides.")
-@click.option("--details", default=3, show_default=True, type=click.IntRange(1), help="Places of each photograph.")
-@click.option(
-    "--answers",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take in what a reader of the page saved, and say the result.",
-)
-@results_option
-@plainly
-def blind(name, models, seed, details, answers, results):
-    """Ask people which of two results looks more like a photograph, without telling which is which.
-
-    Writes results/RUN/blind/index.html, a page of one file that shows details in pairs, in random order and on random
-    sides. Its readers save their answers as a file. The result is a share with its exact binomial interval.
-
-    \b
-    srnb blind sample                                       the page
-    srnb blind sample --models gan,bicubic --seed 1         other pairs; earlier answers no longer count
-    srnb blind sample --answers answers-sample-1.json       one sitting more
-    """
-    import json
-
-    from srnb.evaluation import blind as test
-    from srnb.reports import blind as pages
-    from srnb.runner import chain, presets
-
-    run = chain.find(name, results=results)
-    if answers:
-        try:
-            given = json.loads(answers.read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"--answers must be a JSON file that the page saved. Received: {answers} ({error})"
-            ) from None
-        test.store(run, given)
-    else:
-        asked = presets.listed(models or "")
-        click.echo(pages.page(run, test.prepare(run, models=asked, seed=seed, details=details)))
-    click.echo(test.finding(run))
-
-
-@main.command()
-@click.option(
-    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to."
-)
-@results_option
-@plainly
-def site(out, results):
-    """Collect the index of all runs and their reports in DIR, for a project page: any static host can serve it."""
-    from srnb.reports import overview
-
-    click.echo(overview.site(results, out))
-
-
-@main.command()
-@click.option("--watch", is_flag=True, help="Refresh every few seconds, until Ctrl-C.")
-@results_option
-@plainly
-def runs(watch, results):
-    """Show all runs side by side, and rebuild results/runs.csv and results/index.html.
-
-    Each is queued (with the reason), running (with notebook, step and time left), done, failed or interrupted.
-    """
-    from srnb import runs as known
-
-    while True:
-        _echo_runs(results)
-        for reason in known.damaged(results).values():
-            click.echo(f"damaged: {reason}", err=True)
-        if not watch:
-            return
-        time.sleep(5)
-        click.clear()
-
-
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--give-back", metavar="NOTEBOOK", help="Write the copy of NOTEBOOK to notebooks/, without outputs.")
 @click.option("--new", "fresh", is_flag=True, help="Begin a new run: lab-2, lab-3 … in the copies' parameters.")
@@ -479,11 +316,18 @@ def runs(watch, results):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
 def lab(give_back, fresh, backend, arguments):
-    """Open JupyterLab on copies of the notebooks, for this computer only; ARGUMENTS go to `jupyter lab`.
+    """Open JupyterLab on copies of the notebooks.
 
-    The copies are in lab/ of the checkout, and what you change there is yours: a newer notebook replaces a copy only if
-    you have not edited it. Their runs go to results/lab, with --new to a folder that nothing is in yet. To send an
-    improvement back, `srnb lab --give-back 02` writes your copy into notebooks/, where git sees it.
+    It can be reached from this computer only; ARGUMENTS go to `jupyter lab`. The copies are in lab/ of the checkout,
+    and what you change there is yours: a newer notebook replaces a copy only if you have not edited it. Their runs go
+    to results/lab, with --new to a folder that nothing is in yet. To send an improvement back, --give-back writes your
+    copy into notebooks/, where git sees it.
+
+    \b
+    srnb lab                            at the first notebook, with the copies as you left them
+    srnb lab --new --backend jax        a new experiment, on JAX
+    srnb lab --no-browser --port 9999   options of `jupyter lab`
+    srnb lab --give-back 02
     """
     from srnb import runs as known
     from srnb.runner import copies, session
@@ -538,23 +382,3 @@ def _conclude(run):
     if table is not None:
         click.echo("\n" + table.to_string(float_format="{:.4g}".format, na_rep="") + "\n")
     click.echo(f"report: {run.folder / 'report' / 'index.html'}")
-
-
-def _echo_runs(results, names=None):
-    """Print a line for each run, or for those in `names`, after rebuilding the tables of all runs."""
-    from srnb.reports import overview
-    from srnb.runner import states
-    from srnb.runs import find
-
-    if not results.is_dir():
-        click.echo(f"no runs in {results}")
-        return
-    table, readable = overview.write(results), find(results)
-    standing = dict(zip([run.name for run in readable], states.states(readable), strict=True))
-    if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands
-        rows = zip(table["run"], table["status"], strict=True)
-        table["status"] = [status if "damaged" in status else standing.get(name, status) for name, status in rows]
-    if names is not None:
-        table = table[table["run"].isin(names)]
-    columns = [name for name in overview.COLUMNS if name in table]
-    click.echo(table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}")

@@ -9,13 +9,24 @@ from srnb.cli.command import Group, main, plainly, results_option
 
 @main.group(cls=Group)
 def data():
-    """Sets of photographs: list, fetch and check them, add a folder of your own; show and clean the cache."""
+    """List, fetch, check and add sets of photographs; clean the cache.
+
+    \b
+    srnb data list
+    srnb data fetch Set5
+    srnb data add mine ~/photographs
+    srnb data clean
+    """
 
 
 @data.command("list")
 @plainly
 def list_sets():
-    """Show all known sets: numbers of photographs to train and test on, folder, licence."""
+    """Show all known sets: how many photographs, where, and the licence.
+
+    \b
+    srnb data list
+    """
     from srnb.data import datasets
 
     for name, (count, place, licence) in datasets.overview().items():
@@ -26,11 +37,21 @@ def list_sets():
 @data.command()
 @click.argument("name")
 @click.option(
-    "--scale", "scales", type=int, multiple=True, help="Fetch published LR for this scale too (DIV2K, DIV2F)."
+    "--scale",
+    "scales",
+    type=int,
+    multiple=True,
+    metavar="NUMBER",
+    help="Fetch published LR for this scale too (DIV2K, DIV2F).",
 )
 @plainly
 def fetch(name, scales):
-    """Download a set into data/NAME; an interrupted download is resumed."""
+    """Download a set into data/NAME; an interrupted download is resumed.
+
+    \b
+    srnb data fetch Set14
+    srnb data fetch DIV2K --scale 2 --scale 4
+    """
     from srnb.data import datasets
 
     shown = {}
@@ -48,7 +69,11 @@ def fetch(name, scales):
 @click.argument("name")
 @plainly
 def check(name):
-    """Read every photograph of a set and compare it with what was fetched."""
+    """Compare every photograph of a set with what was fetched.
+
+    \b
+    srnb data check DIV2K
+    """
     from srnb.data import datasets
 
     wrong = datasets.check(name)
@@ -62,7 +87,12 @@ def check(name):
 @click.argument("folder")
 @plainly
 def add(name, folder):
-    """Register the photographs in FOLDER under NAME."""
+    """Register the photographs in FOLDER under NAME.
+
+    \b
+    srnb data add mine ~/photographs
+    srnb run -p dataset mine
+    """
     from srnb.data import datasets
 
     datasets.add(name, folder)
@@ -73,7 +103,13 @@ def add(name, folder):
 @results_option
 @plainly
 def cache(results):
-    """Show what is cached and its size: decoded photographs with the runs that use them, feature networks."""
+    """Show what is cached, its size, and which runs use it.
+
+    These are decoded photographs and feature networks.
+
+    \b
+    srnb data cache
+    """
     from srnb import files
     from srnb.data import shards
 
@@ -113,9 +149,14 @@ def cache(results):
 @results_option
 @plainly
 def clean(days, finished, yes, results):
-    """Remove decoded photographs that no run under --results uses and nobody has used within DAYS.
+    """Remove decoded photographs that nothing needs.
 
-    They are listed first. Notebook 1 makes all of them again from the photographs.
+    No run under --results uses them, and nobody has within DAYS. They are listed first. Notebook 1 makes all of them
+    again from the photographs.
+
+    \b
+    srnb data clean
+    srnb data clean --finished --older-than 30 --yes
     """
     from srnb.data import shards
 

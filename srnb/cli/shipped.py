@@ -14,10 +14,14 @@ SHOWN = ("psnr_y", "ssim_y", "lpips_alex")
 @results_option
 @plainly
 def models(markdown, results):
-    """List what `--model` takes: the networks that ship, and the generators of finished runs.
+    """List what `--model` takes: networks that ship, and runs.
 
     Metrics are means over a set, as measured by `srnb evaluate` or notebook 4, beside those of bicubic on the
     same pictures. Means over what a training held out are on the network's card: they differ in their photographs.
+
+    \b
+    srnb models
+    srnb models --markdown
     """
     from srnb import runs, shipped
 
@@ -68,15 +72,20 @@ def models(markdown, results):
 @results_option
 @plainly
 def ship(run, name, stage, summary, blend, start, sources, results):
-    """Make the generator of a finished RUN one of the networks that ship: srnb/weights/NAME.
+    """Make the generator of a finished run a network that ships.
 
-    This writes weights, spec, metrics, a thinned log, a picture and a page. Notebook 4 must have measured the run.
+    This writes weights, spec, metrics, a thinned log, a picture and a page to srnb/weights/NAME. Notebook 4 must have
+    measured the run.
+
+    \b
+    srnb ship mine compact --stage pretrained --summary "Nearest to the truth."
+    srnb ship mine-gan compact-gan --stage gan --start compact --blend 0.8 --summary "Sharp; invents texture."
     """
     from srnb import shipped
     from srnb.reports import card
-    from srnb.runner import chain
+    from srnb.runner import names
 
     card.write(
-        chain.find(run, results=results), name, stage=stage, summary=summary, blend=blend, start=start, sources=sources
+        names.find(run, results=results), name, stage=stage, summary=summary, blend=blend, start=start, sources=sources
     )
     click.echo(shipped.FOLDER / name)

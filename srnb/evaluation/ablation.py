@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from srnb import runs
-from srnb.evaluation.metrics import METRICS
+from srnb.evaluation import comparison
 
 UNCOMPARED = ("start_from", "rehearsal_steps")  # parameters that do not change the recipe
 
@@ -104,7 +104,7 @@ def spread(rows, *, reference):
     """
     cells = {}
     for metric, own in rows.groupby("metric", sort=False):
-        digits = 3 if METRICS[metric].unit == "dB" else 4
+        digits = comparison.decimals(metric)
         means = own.groupby(["model", "seed"], sort=False)["value"].mean().unstack("seed")
         for model, values in means.iterrows():
             difference, parts = (values - means.loc[reference]).mean(), [f"{values.mean():.{digits}f}"]

@@ -69,7 +69,7 @@ def _record(run, compared):
     first = {BASE if name == run.name else name: min(own) for name, own in replicas.items()}
     labels = {name: replicas[run.name if name == BASE else name][seed] for name, seed in first.items()}
     changes = ablation.changes({run.name: run, **{labels[name]: compared[labels[name]] for name in first}})
-    values = {n: v for cell in record["parameters"].values() for n, v in cell.items() if n not in HIDDEN}
+    values = {name: value for cell in record["parameters"].values() for name, value in cell.items()}
     data, machine = record["data"], record["machine"]
     return {
         "preset": record["preset"],
@@ -85,7 +85,9 @@ def _record(run, compared):
             "fingerprints": data["fingerprints"],
         },
         "generator": record["generator"]["name"],
-        "parameters": {name: value for name, value in values.items() if value != str(data["name"])},
+        "parameters": {
+            name: value for name, value in values.items() if name not in HIDDEN and value != str(data["name"])
+        },
         "start_from": PurePath(record["values"].get("start_from") or "").name,
         "seconds": round(sum(other.read().get("seconds") or 0 for other in compared.values())),
         "runs": len(compared),

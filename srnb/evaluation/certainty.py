@@ -66,8 +66,7 @@ def _ends(gains, means, error):
     share = rank - 1 - below
 
     def end(ordered):
-        pair = (np.take_along_axis(ordered, below + step, axis=-1) for step in (0, 1))
-        first, second = pair
+        first, second = (np.take_along_axis(ordered, place, axis=-1) for place in (below, below + 1))
         return np.where(rank < 1 - 1e-9, -np.inf, first + share * (second - first))[..., 0]
 
     mean, seeds = gains.mean(axis=(-2, -1)), _seeds_share(gains, error)

@@ -145,11 +145,20 @@ def sentences(differences):
 def _stated(row):
     """Return a row of `intervals` in words: metric, mean difference and interval."""
     entry = METRICS[row["metric"]]
-    digits = 3 if entry.unit == "dB" else 4
-    mean, low, high = (f"{row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
     if row["verdict"] == "equal":
         return entry.name
+    mean, low, high = _rounded(row)
     return f"{entry.name} ({mean}{f' {entry.unit}'.rstrip()}, {low} to {high})"
+
+
+def _rounded(row):
+    """Return mean difference and ends of the interval, from a row of `intervals`, as text."""
+    return (f"{row[name]:+.{decimals(row['metric'])}f}" for name in ("difference", "low", "high"))
+
+
+def decimals(metric):
+    """Return how many decimals of a metric are shown where differences matter."""
+    return 3 if METRICS[metric].unit == "dB" else 4
 
 
 def verdicts(differences):
@@ -161,8 +170,7 @@ def verdicts(differences):
     def cell(row):
         if row["verdict"] == "equal":
             return "equal"
-        digits = 3 if METRICS[row["metric"]].unit == "dB" else 4
-        mean, low, high = (f"{row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+        mean, low, high = _rounded(row)
         interval = f" [{low}, {high}]" if np.isfinite(row["high"] - row["low"]) else ""
         return f"{mean}{interval} {row['verdict']}"
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from functools import partial
 
+import keras
 import numpy as np
 import pandas as pd
 
@@ -34,7 +35,7 @@ def measure(networks, *, scale, datasets, **options):
     known, of_model = {}, {}
     lr = np.random.default_rng(0).random((PICTURE[0] // scale, PICTURE[1] // scale, 3), dtype="float32")
     for name, network in {"bicubic": partial(bicubic, scale=scale), **networks}.items():
-        key = _layers(network) if hasattr(network, "get_config") else name
+        key = _layers(network) if isinstance(network, keras.Model) else name
         if key not in known:
             known[key] = _counted(name, network, lr, options) | _measured(network, lr, options)
         of_model[name] = known[key]
@@ -56,7 +57,7 @@ def _layers(network):
 def _counted(name, network, lr, options):
     if name == "bicubic":
         return {"parameters": 0.0}
-    if not hasattr(network, "get_config"):
+    if not isinstance(network, keras.Model):
         return {}
     counted, views = models.cost(network), 8 if options.get("ensemble") else 1
     work = counted["multiply_adds"] * COUNTED + counted["multiply_adds_per_picture"]
@@ -69,7 +70,7 @@ def _counted(name, network, lr, options):
 
 
 def _measured(network, lr, options):
-    method = partial(inference.upscale, network, **options) if hasattr(network, "get_config") else network
+    method = partial(inference.upscale, network, **options) if isinstance(network, keras.Model) else network
     seconds, megapixels = [], np.prod(method(lr).shape[:2]) / 1e6
     for _ in range(REPEATS):
         start = time.perf_counter()

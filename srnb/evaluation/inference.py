@@ -74,21 +74,8 @@ def ends(path):
     return {stage: load(file) for stage, file in trained.items()} or {Path(path).name.partition(".")[0]: load(path)}
 
 
-def upscale(model, lr, *, tile=None, overlap=None, memory=None, precision="float32", ensemble=False, **options):
-    """Return `lr`, float (H, W, 3) in [0, 1], upscaled by `model`: float32 (scale H, scale W, 3), clipped to [0, 1].
-
-    A picture that needs more than `memory` bytes (by default a quarter of the free memory, at most 4 GiB) is processed
-    in tiles with `overlap` pixels around each. By default the overlap covers the network's receptive field, so that
-    tiling changes nothing. `tile` is their side in pixels of `lr`; 0 stands for the whole picture.
-    The part before the upscaling of a network that sees the whole picture (attention, global pooling) is not tiled;
-    raises ValueError, with the size that fits, if that needs more than `memory`.
-    `precision` is "float32", "bfloat16" or "auto", see `backend.precision`. `ensemble` averages over the eight flips
-    and rotations of the picture (Lim et al. 2017). `batch_size` is the number of tiles per batch.
-    `progress(done, total)` is called after each batch of tiles.
-    `model` is a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network with
-    one channel gets the luma, Y of BT.601 in studio range; chroma is upscaled by bicubic, as in the papers.
-    """
-    options |= {"tile": tile, "overlap": overlap, "memory": memory, "precision": precision, "ensemble": ensemble}
+def upscale(model, lr, **options):
+    """Return `lr` upscaled by `model`: float32 (scale H, scale W, 3) in [0, 1]; `options` are those of `strips`."""
     return np.concatenate(list(strips(model, lr, **options)))
 
 
@@ -104,21 +91,37 @@ def strips(
     batch_size=1,
     progress=None,
 ):
-    """Yield the result of `upscale` from top to bottom, one row of tiles at a time, which saves memory."""
+    """Yield `lr`, float (H, W, 3) in [0, 1], upscaled by `model`, from top to bottom, which saves memory.
+
+    A strip is a row of tiles, float32 and clipped to [0, 1].
+    model: a network of `srnb.models` or, with `overlap` given, any function of a batch (N, H, W, 3). A network with one
+        channel gets the luma, Y of BT.601 in studio range; chroma is upscaled by bicubic, as in the papers.
+    tile: the side of a tile in pixels of `lr`; 0 stands for the whole picture. By default a picture that needs more
+        than `memory` is processed in tiles.
+    overlap: pixels around each tile. By default they cover the network's receptive field, so that tiling changes
+        nothing.
+    memory: bytes, by default a quarter of the free memory, at most 4 GiB. The part before the upscaling of a network
+        that sees the whole picture (attention, global pooling) is not tiled; raises ValueError, with the size that
+        fits, if that needs more.
+    precision: "float32", "bfloat16" or "auto", see `backend.precision`.
+    ensemble: average over the eight flips and rotations of the picture (Lim et al. 2017).
+    batch_size: the number of tiles per batch, after each of which `progress(done, total)` is called.
+    """
     if np.ndim(lr) != 3 or lr.shape[-1] != 3 or 0 in lr.shape or lr.dtype.kind != "f":
         raise ValueError(f"lr must have shape (height, width, 3) and be float. Received: {np.shape(lr)}, {lr.dtype}")
-    if 0 < (tile or 0) < 2 * BLEND or (tile or 0) < 0 or (overlap or 0) < 0 or batch_size < 1 or (memory or 1) <= 0:
+    fits = tile in (None, 0) or tile >= 2 * BLEND
+    if not fits or (overlap or 0) < 0 or batch_size < 1 or (memory is not None and memory <= 0):
         raise ValueError(
             f"tile must be 0 or at least {2 * BLEND}, overlap at least 0, batch_size at least 1, memory above 0. "
             f"Received: {tile}, {overlap}, {batch_size}, {memory}"
         )
     memory = memory or min(MEMORY, psutil.virtual_memory().available // 4)
-    if isinstance(model, keras.Model):
-        network = _Network(model, backend.precision(precision), memory // (batch_size * (8 if ensemble else 1)))
-    else:
-        network = _Function(model)
     options = {"tile": tile, "overlap": overlap, "ensemble": ensemble, "batch_size": batch_size, "progress": progress}
-    if isinstance(model, keras.Model) and model.input_shape[-1] == 1:
+    if not isinstance(model, keras.Model):
+        yield from _strips(_Function(model), lr, **options)
+        return
+    network = _Network(model, backend.precision(precision), memory // (batch_size * (8 if ensemble else 1)))
+    if model.input_shape[-1] == 1:
         ycbcr = lr.astype("float32") @ YCBCR.T + YCBCR_OFFSET
         yield from _in_colour(_of_whole_cells(network, ycbcr[..., :1], options), ycbcr[..., 1:])
     else:

@@ -12,13 +12,61 @@ def _five(*values):
     return dict(zip(SETS, values, strict=False))
 
 
-# Published results at scale 4: (source, protocol, metrics, may they stand beside ours, {model: {set: values}}).
-# Our protocol: LR by MATLAB's bicubic; Y of BT.601, border 4, 11x11 SSIM; LPIPS v0.1 with AlexNet on whole pictures.
-PUBLISHED = (
+Y = "Y; border {scale}; 11x11 SSIM; LR by MATLAB"
+BOTH = {"psnr_y": True, "ssim_y": True}
+# Published results at three scales: (source, protocol, metrics, may they stand beside ours, {model: {set: values}}).
+# Our protocol: LR by MATLAB's bicubic; Y of BT.601, border of the scale, 11x11 SSIM; LPIPS v0.1 with AlexNet on whole
+# pictures. SwinIR's paper says nothing of its protocol: at scale 4 its RCAN is that of RCAN's own table, as VDSR and
+# EDSR of AdderSR's table are those of theirs.
+X2 = (
     (
-        "Wang et al. 2018 (ESRGAN), arXiv 1809.00219, supplement, table 2",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Tai et al. 2017 (DRRN)", Y, BOTH),
+        {"bicubic": _five((33.66, 0.9299), (30.24, 0.8688), (29.56, 0.8431), (26.88, 0.8403))},
+    ),
+    (
+        *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
+        {
+            "VDSR": _five((37.53, 0.9587), (33.03, 0.9124), (31.90, 0.8960), (30.76, 0.9140)),
+            "EDSR": _five((38.11, 0.9601), (33.92, 0.9195), (32.32, 0.9013), (32.93, 0.9351)),
+        },
+    ),
+    (
+        *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
+        {
+            "RCAN": _five((38.27, 0.9614), (34.12, 0.9216), (32.41, 0.9027), (33.34, 0.9384), (39.44, 0.9786)),
+            "SwinIR, DIV2K": _five((38.35, 0.9620), (34.14, 0.9227), (32.44, 0.9030), (33.40, 0.9393), (39.60, 0.9792)),
+            "SwinIR, DF2K": _five((38.42, 0.9623), (34.46, 0.9250), (32.53, 0.9041), (33.81, 0.9427), (39.92, 0.9797)),
+            "CARN": _five((37.76, 0.9590), (33.52, 0.9166), (32.09, 0.8978), (31.92, 0.9256), (38.36, 0.9765)),
+            "SwinIR light": _five((38.14, 0.9611), (33.86, 0.9206), (32.31, 0.9012), (32.76, 0.9340), (39.12, 0.9783)),
+        },
+    ),
+)
+X3 = (
+    (
+        *("Tai et al. 2017 (DRRN)", Y, BOTH),
+        {"bicubic": _five((30.39, 0.8682), (27.55, 0.7742), (27.21, 0.7385), (24.46, 0.7349))},
+    ),
+    (
+        *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
+        {
+            "VDSR": _five((33.66, 0.9213), (29.77, 0.8314), (28.82, 0.7976), (27.14, 0.8279)),
+            "EDSR": _five((34.65, 0.9282), (30.52, 0.8462), (29.25, 0.8093), (28.80, 0.8653)),
+        },
+    ),
+    (
+        *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
+        {
+            "RCAN": _five((34.74, 0.9299), (30.65, 0.8482), (29.32, 0.8111), (29.09, 0.8702), (34.44, 0.9499)),
+            "SwinIR, DIV2K": _five((34.89, 0.9312), (30.77, 0.8503), (29.37, 0.8124), (29.29, 0.8744), (34.74, 0.9518)),
+            "SwinIR, DF2K": _five((34.97, 0.9318), (30.93, 0.8534), (29.46, 0.8145), (29.75, 0.8826), (35.12, 0.9537)),
+            "CARN": _five((34.29, 0.9255), (30.29, 0.8407), (29.06, 0.8034), (28.06, 0.8493), (33.50, 0.9440)),
+            "SwinIR light": _five((34.62, 0.9289), (30.54, 0.8463), (29.20, 0.8082), (28.66, 0.8624), (33.98, 0.9478)),
+        },
+    ),
+)
+X4 = (
+    (
+        *("Wang et al. 2018 (ESRGAN), arXiv 1809.00219, supplement, table 2", Y, BOTH),
         {
             "bicubic": _five((28.42, 0.8104), (26.00, 0.7027), (25.96, 0.6675), (23.14, 0.6577), (24.89, 0.7866)),
             "SRCNN": _five((30.48, 0.8628), (27.50, 0.7513), (26.90, 0.7101), (24.52, 0.7221), (27.58, 0.8555)),
@@ -31,15 +79,11 @@ PUBLISHED = (
         },
     ),
     (
-        "Lim et al. 2017 (EDSR), results in its repository",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Lim et al. 2017 (EDSR), results in its repository", Y, BOTH),
         {"SRResNet": _five((32.05, 0.8910), (28.53, 0.7804), (27.57, 0.7354), (26.07, 0.7839))},
     ),
     (
-        "Tai et al. 2017 (DRRN)",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Tai et al. 2017 (DRRN)", Y, BOTH),
         {
             "VDSR": _five((31.35, 0.8838), (28.01, 0.7674), (27.29, 0.7251), (25.18, 0.7524)),
             "DRCN": _five((31.53, 0.8854), (28.02, 0.7670), (27.23, 0.7233), (25.14, 0.7510)),
@@ -47,24 +91,18 @@ PUBLISHED = (
         },
     ),
     (
-        "Zhang et al. 2018 (RCAN)",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Zhang et al. 2018 (RCAN)", Y, BOTH),
         {"LapSRN": _five((31.54, 0.8850), (28.19, 0.7720), (27.32, 0.7270), (25.21, 0.7560))},
     ),
     (
-        "Liang et al. 2021 (SwinIR), table of its repository",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Liang et al. 2021 (SwinIR), table of its repository", Y, BOTH),
         {
             "SwinIR, DIV2K": _five((32.72, 0.9021), (28.94, 0.7914), (27.83, 0.7459), (27.07, 0.8164), (31.67, 0.9226)),
             "SwinIR, DF2K": _five((32.92, 0.9044), (29.09, 0.7950), (27.92, 0.7489), (27.45, 0.8254), (32.03, 0.9260)),
         },
     ),
     (
-        "Liang et al. 2021 (SwinIR), arXiv 2108.10257, table 3",
-        "Y; border 4; 11x11 SSIM; LR by MATLAB",
-        {"psnr_y": True, "ssim_y": True},
+        *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, table 3", Y, BOTH),
         {
             "CARN": _five((32.13, 0.8937), (28.60, 0.7806), (27.58, 0.7349), (26.07, 0.7837), (30.47, 0.9084)),
             "SwinIR light": _five((32.44, 0.8976), (28.77, 0.7858), (27.69, 0.7406), (26.47, 0.7980), (30.92, 0.9151)),
@@ -111,72 +149,7 @@ PUBLISHED = (
         },
     ),
 )
-
-
-# The same at scales 2 and 3. SwinIR's paper says nothing of its protocol: at scale 4 its RCAN is that of RCAN's own
-# table, as VDSR and EDSR of AdderSR's table are those of theirs.
-Y = "Y; border of the scale; 11x11 SSIM; LR by MATLAB"
-BOTH = {"psnr_y": True, "ssim_y": True}
-OTHER_SCALES = {
-    2: (
-        (
-            *("Tai et al. 2017 (DRRN)", Y, BOTH),
-            {"bicubic": _five((33.66, 0.9299), (30.24, 0.8688), (29.56, 0.8431), (26.88, 0.8403))},
-        ),
-        (
-            *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
-            {
-                "VDSR": _five((37.53, 0.9587), (33.03, 0.9124), (31.90, 0.8960), (30.76, 0.9140)),
-                "EDSR": _five((38.11, 0.9601), (33.92, 0.9195), (32.32, 0.9013), (32.93, 0.9351)),
-            },
-        ),
-        (
-            *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
-            {
-                "RCAN": _five((38.27, 0.9614), (34.12, 0.9216), (32.41, 0.9027), (33.34, 0.9384), (39.44, 0.9786)),
-                "SwinIR, DIV2K": _five(
-                    *((38.35, 0.9620), (34.14, 0.9227), (32.44, 0.9030), (33.40, 0.9393), (39.60, 0.9792))
-                ),
-                "SwinIR, DF2K": _five(
-                    *((38.42, 0.9623), (34.46, 0.9250), (32.53, 0.9041), (33.81, 0.9427), (39.92, 0.9797))
-                ),
-                "CARN": _five((37.76, 0.9590), (33.52, 0.9166), (32.09, 0.8978), (31.92, 0.9256), (38.36, 0.9765)),
-                "SwinIR light": _five(
-                    *((38.14, 0.9611), (33.86, 0.9206), (32.31, 0.9012), (32.76, 0.9340), (39.12, 0.9783))
-                ),
-            },
-        ),
-    ),
-    3: (
-        (
-            *("Tai et al. 2017 (DRRN)", Y, BOTH),
-            {"bicubic": _five((30.39, 0.8682), (27.55, 0.7742), (27.21, 0.7385), (24.46, 0.7349))},
-        ),
-        (
-            *("Song et al. 2020 (AdderSR), table of AdderNet's repository", Y, BOTH),
-            {
-                "VDSR": _five((33.66, 0.9213), (29.77, 0.8314), (28.82, 0.7976), (27.14, 0.8279)),
-                "EDSR": _five((34.65, 0.9282), (30.52, 0.8462), (29.25, 0.8093), (28.80, 0.8653)),
-            },
-        ),
-        (
-            *("Liang et al. 2021 (SwinIR), arXiv 2108.10257, tables 2 and 3", Y, BOTH),
-            {
-                "RCAN": _five((34.74, 0.9299), (30.65, 0.8482), (29.32, 0.8111), (29.09, 0.8702), (34.44, 0.9499)),
-                "SwinIR, DIV2K": _five(
-                    *((34.89, 0.9312), (30.77, 0.8503), (29.37, 0.8124), (29.29, 0.8744), (34.74, 0.9518))
-                ),
-                "SwinIR, DF2K": _five(
-                    *((34.97, 0.9318), (30.93, 0.8534), (29.46, 0.8145), (29.75, 0.8826), (35.12, 0.9537))
-                ),
-                "CARN": _five((34.29, 0.9255), (30.29, 0.8407), (29.06, 0.8034), (28.06, 0.8493), (33.50, 0.9440)),
-                "SwinIR light": _five(
-                    *((34.62, 0.9289), (30.54, 0.8463), (29.20, 0.8082), (28.66, 0.8624), (33.98, 0.9478))
-                ),
-            },
-        ),
-    ),
-}
+PUBLISHED = {2: X2, 3: X3, 4: X4}
 
 
 # What published networks cost: their spec in the zoo, and at scales 2, 3, 4 its parameters in thousands and its
@@ -212,10 +185,9 @@ def published_values(*, datasets=None, scale=4):
     may be shown but not ranked. The costs are `parameters` and `multiply_adds` in the units of `metrics.METRICS`, known
     for the models in NETWORKS and STATED. datasets: the sets to return, by default all.
     """
-    entries = PUBLISHED if scale == 4 else OTHER_SCALES.get(scale, ())
     rows = [
-        (dataset, metric, model, value, comparable, protocol, source, *_cost(model, scale))
-        for source, protocol, metrics, results in entries
+        (dataset, metric, model, value, comparable, protocol.format(scale=scale), source, *_cost(model, scale))
+        for source, protocol, metrics, results in PUBLISHED.get(scale, ())
         for model, sets in results.items()
         for dataset, values in sets.items()
         for (metric, comparable), value in zip(metrics.items(), values, strict=True)

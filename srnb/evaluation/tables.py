@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from srnb import files, progress, provenance, runs
-from srnb.evaluation.metrics import COSTS, METRICS, WITHOUT_ORIGINAL, measure
+from srnb.evaluation.metrics import COSTS, METRICS, WITHOUT_ORIGINAL, measure, require
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import naming, upscale_pairs
 
@@ -27,9 +27,8 @@ def tabulate(scenes, *, dataset, metrics=DEFAULT_METRICS, border=None, grey="lum
     """
     if grey not in GREY:
         raise ValueError(f"grey must be one of {', '.join(GREY)}. Received: {grey!r}")
-    known = [name for name, entry in METRICS.items() if entry.compute]
-    if unknown := [name for name in metrics if name not in known]:
-        raise ValueError(f"metric must be one of {', '.join(known)}. Received: {unknown[0]!r}")
+    for metric in metrics:
+        require(metric)
     rows, waiting = [], deque()
     with ThreadPoolExecutor(provenance.cores()) as pool:
         for scene in scenes:

@@ -111,6 +111,7 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
     every = {folder: runs.Run(folder) for _, folders, _ in planned for folder in folders}
     busy = queued(every.values())
     after = sorted({said["job"].split("_")[0] for said in busy.values()})
+    waiting = set()
     for folder, run in every.items():
         if folder in busy:
             echo(f"{run.name} · queued already: job {busy[folder]['job']}, {busy[folder]['state'].lower()}")
@@ -118,9 +119,8 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
             echo(f"{run.name} · done earlier")
         elif lock.holder(run):
             echo(f"{run.name} · goes on already")
-    waiting = {
-        folder for folder, run in every.items() if folder not in busy and not run.is_done and not lock.holder(run)
-    }
+        else:
+            waiting.add(folder)
     for name, folders, arguments in planned:
         chosen = [folder for folder in folders if folder in waiting]
         if not chosen:

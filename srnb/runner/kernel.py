@@ -8,7 +8,6 @@ says the same. The kernel is a child of this process and ends by itself when the
 import logging
 import os
 import re
-import shutil
 import signal
 import tempfile
 import threading
@@ -62,36 +61,36 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
     copy.parent.mkdir(parents=True, exist_ok=True)
     running.unlink(missing_ok=True)
     # a socket's path may have 107 characters, and parallel runs must not share one
-    sockets = Path(tempfile.mkdtemp(prefix="srnb-", dir=None if len(tempfile.gettempdir()) < 60 else "/tmp"))
-    words = (sockets / "words").open("w+", encoding="utf-8", errors="replace")
-    try:
-        node = papermill.execute_notebook(
-            _literal(path),
-            _literal(running),
-            parameters,
-            engine_name="srnb",
-            progress_bar=False,
-            autosave_cell_every=5,
-            config=Config(
-                {"KernelManager": {"transport": "ipc", "ip": str(sockets / "k")}} if os.name == "posix" else {}
-            ),
-            kernel={"env": environment, "cwd": str(path.parent), "stdout": words, "stderr": STDOUT},
-            watch=watch,
-            cell_timeout=timeout,
-        )
-        if node.metadata.papermill.exception:
-            raise EarlyExit
-    except (Exception, KeyboardInterrupt) as error:
-        raise Failure({"notebook": path.stem, **_explain(running, error, timeout, words)}) from error
-    finally:
-        watch.stop()
-        notebook = _read(running)
-        if notebook:
-            NotebookNotary().sign(notebook)
-            running.replace(copy)
-        running.unlink(missing_ok=True)
-        words.close()
-        shutil.rmtree(sockets, ignore_errors=True)
+    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
+    with (
+        tempfile.TemporaryDirectory(prefix="srnb-", dir=short, ignore_cleanup_errors=True) as sockets,
+        open(Path(sockets) / "words", "w+", encoding="utf-8", errors="replace") as words,
+    ):
+        transport = {"transport": "ipc", "ip": os.path.join(sockets, "k")} if os.name == "posix" else {}
+        try:
+            node = papermill.execute_notebook(
+                _literal(path),
+                _literal(running),
+                parameters,
+                engine_name="srnb",
+                progress_bar=False,
+                autosave_cell_every=5,
+                config=Config({"KernelManager": transport}),
+                kernel={"env": environment, "cwd": str(path.parent), "stdout": words, "stderr": STDOUT},
+                watch=watch,
+                cell_timeout=timeout,
+            )
+            if node.metadata.papermill.exception:
+                raise EarlyExit
+        except (Exception, KeyboardInterrupt) as error:
+            raise Failure({"notebook": path.stem, **_explain(running, error, timeout, words)}) from error
+        finally:
+            watch.stop()
+            notebook = _read(running)
+            if notebook:
+                NotebookNotary().sign(notebook)
+                running.replace(copy)
+            running.unlink(missing_ok=True)
 
 
 def _literal(path):

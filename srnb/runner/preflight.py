@@ -40,7 +40,8 @@ try:
     for parameters in trainings:
         objectives.require(parameters)
 except (ValueError, OSError) as error:
-    sys.exit(print(error, file=answer) or 1)
+    print(error, file=answer)
+    sys.exit(1)
 """
 
 
@@ -91,7 +92,8 @@ def _build(asked, stamps, backend):
     command = [sys.executable, "-P", "-c", _PROGRAM, asked]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2])
+        died = f"networks and losses must be made to be checked. Received: exit code {done.returncode} of that process"
+        raise ValueError(done.stdout.strip() or done.stderr.strip().rpartition("\n")[2] or died)
 
 
 def batches(asked):

@@ -72,7 +72,7 @@ class _Hold:
         self.run, self.stem, self.path, self._held = run, stem, None, ExitStack()
 
     def take(self):
-        """Raises `Refused` if another process is at the run."""
+        """Take the lock. Raises `Refused` if another process is at the run."""
         from srnb.runner import lock
 
         try:
@@ -157,6 +157,7 @@ class Recorder:
         self.notebook = nbformat.read(path, 4)
         self.notebook.metadata.pop("widgets", None)
         self.displays, self.seconds, self.started = {}, 0.0, time.perf_counter()
+        self.cell, self.ended = None, {}  # the cell that runs or ran last; cell id -> whether it ended well
         ran = list(shell.user_ns["In"])
         for cell in self._code():
             cell.outputs, cell.execution_count = [], None
@@ -165,7 +166,6 @@ class Recorder:
         self._note_parameters()
         self.cell = self._find(None, ran[-1])
         self.cell.execution_count = len(ran) - 1
-        self.ended = {}
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
         shell.ast_transformers.append(self)  # nothing else can keep a cell from running
@@ -214,7 +214,7 @@ class Recorder:
             if cell.source == source:
                 return cell
         new = nbformat.v4.new_code_cell(source)
-        last = self.cell if getattr(self, "cell", None) else cells[0]
+        last = self.cell or cells[0]
         self.notebook.cells.insert(self.notebook.cells.index(last) + 1, new)
         return new
 

@@ -1,6 +1,23 @@
 """The states of runs as seen from any host: queued, running, done, and what ended the others."""
 
+from srnb import runs
+from srnb.reports import overview
 from srnb.runner import chain, jobs, lock, slurm
+
+
+def listing(results, names=None):
+    """Return the runs under `results`, or those in `names`, as text; the index and runs.csv of all are made anew."""
+    if not results.is_dir():
+        return f"no runs in {results}"
+    table, readable = overview.write(results), runs.find(results)
+    standing = dict(zip([run.name for run in readable], states(readable), strict=True))
+    if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands
+        rows = zip(table["run"], table["status"], strict=True)
+        table["status"] = [status if "damaged" in status else standing.get(name, status) for name, status in rows]
+    if names is not None:
+        table = table[table["run"].isin(names)]
+    columns = [name for name in overview.COLUMNS if name in table]
+    return table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}"
 
 
 def states(begun):

@@ -233,15 +233,11 @@ class Trainer:
                 f"unbroken one. Received: {checkpoint_every}, {validate_every} and {log_every}"
             )
         first = self.step
-        for name, optimizer in self._optimizers().items() if first < steps else ():
-            if optimizers.has_ended(optimizer):
-                raise ValueError(
-                    f"the learning rate of the {name} must be above zero. Received: 0 from step {first + 1} on, where "
-                    f"its schedule has ended; a cosine begins again with {first} among its restarts"
-                )
-        aside = run.set_aside(stage, own=first == 0) if first < steps else None
-        if aside:
-            print(f"what was made here before is now in {aside.relative_to(run.folder.parent)}", flush=True)
+        if first < steps:
+            self._require_rates(first)
+            aside = run.set_aside(stage, own=first == 0)
+            if aside:
+                print(f"what was made here before is now in {aside.relative_to(run.folder.parent)}", flush=True)
         self.take_reference(batches)
         checkpoints.forget(run.checkpoints, stage, after=first)
         checkpoints.forget(run.figures, stage, after=first, suffix="png")
@@ -274,18 +270,30 @@ class Trainer:
                 log.write(step, record)
                 bar.update(step, **log.news)
                 if step % checkpoint_every == 0 or step == steps:
-                    self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
-                    checkpoints.forget_all_but(2, run.checkpoints, stage)
+                    self._checkpoint(run, stage, step)
                 watchers.on_epoch_end(step, record)
                 if self.generator.stop_training:
                     break
                 log.restart()
 
+    def _require_rates(self, first):
+        """Raise ValueError if a player would not learn at all after step `first`."""
+        for name, optimizer in self._optimizers().items():
+            if optimizers.has_ended(optimizer):
+                raise ValueError(
+                    f"the learning rate of the {name} must be above zero. Received: 0 from step {first + 1} on, where "
+                    f"its schedule has ended; a cosine begins again with {first} among its restarts"
+                )
+
+    def _checkpoint(self, run, stage, step):
+        """Save the state after a step; of the earlier ones the last is kept."""
+        self.save(run.checkpoints / f"{stage}-{step:08d}.safetensors")
+        checkpoints.forget_all_but(2, run.checkpoints, stage)
+
     def _leave(self, run, log, step):
         """Save the state after a step, also between two log lines, and end the training."""
         log.keep(step)
-        self.save(run.checkpoints / f"{log.stage}-{step:08d}.safetensors")
-        checkpoints.forget_all_but(2, run.checkpoints, log.stage)
+        self._checkpoint(run, log.stage, step)
         raise signals.Stopped(
             f"{log.stage} was told to end, saved at step {step}: run the cell again to go on; after a restart of the "
             "kernel, with resume = True"

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from srnb import cli, models, runs
 from srnb.data import datasets, duplicates, images, shards
-from srnb.runner import chain, presets
+from srnb.runner import chain, names, presets
 
 
 def srnb(*arguments):
@@ -28,6 +28,12 @@ def test_help_teaches(names, command):
     assert result.exit_code == 0 and len(command.help.strip()) > 40
     assert all(option.help for option in command.params if isinstance(option, click.Option))
     assert max(map(len, result.output.splitlines())) <= 110
+    assert f"\n  srnb {' '.join(names)}" in result.output  # an example
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_every_command_is_said_in_a_whole_line(arguments):
+    assert "..." not in srnb(*arguments, "--help").output.partition("Commands:")[2]
 
 
 def test_help_shows_every_command():
@@ -133,7 +139,7 @@ def test_the_base_of_a_grid_stands_beside_it(begun, tmp_path):
 @pytest.fixture
 def begun(tmp_path):
     paths = presets.notebooks(("01", "02"))
-    folder = chain.new_folder(tmp_path, "mine")
+    folder = names.new_folder(tmp_path, "mine")
     return chain.begin(folder, paths, values={"steps": 7, "seed": 1}, backend="jax", preset="sample")
 
 
@@ -206,7 +212,7 @@ def test_a_name_of_two_networks_is_refused(tmp_path, monkeypatch, arguments):
     message = "Error: a name must be that of one network. Received: compact, which ships and is a run, too"
     assert result.exit_code == 1 and result.output.startswith(message)
     assert f"say the run's path, {tmp_path / 'results' / 'compact'}, or" in result.output
-    assert chain.network("results/compact", results="elsewhere") == str(tmp_path / "results" / "compact")
+    assert names.network("results/compact", results="elsewhere") == str(tmp_path / "results" / "compact")
 
 
 def test_what_a_run_was_trained_on_is_no_test(tmp_path):

@@ -192,8 +192,9 @@ def test_what_cannot_be_upscaled_is_refused(network):
             inference.upscale(network, bad)
     with pytest.raises(ValueError, match="float"):
         inference.upscale(network, np.zeros((8, 8, 3), "uint8"))
-    with pytest.raises(ValueError, match="tile must"):
-        inference.upscale(network, np.zeros((8, 8, 3), "float32"), tile=4)
+    for options in ({"tile": 4}, {"tile": -1}, {"overlap": -1}, {"batch_size": 0}, {"memory": 0}):
+        with pytest.raises(ValueError, match="tile must"):
+            inference.upscale(network, np.zeros((8, 8, 3), "float32"), **options)
     with pytest.raises(ValueError, match="finite"):
         inference.upscale(lambda batch: batch * np.nan, np.ones((8, 8, 3), "float32"))
 

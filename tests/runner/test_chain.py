@@ -14,7 +14,7 @@ from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from srnb import runs
-from srnb.runner import chain, grid, kernel, lock, presets
+from srnb.runner import chain, crew, grid, kernel, lock, names, presets
 
 RUN_FOLDER = "run_folder = ''  # where"
 
@@ -48,7 +48,7 @@ def write(folder, name, *cells, parameters=RUN_FOLDER):
 
 def begin(folder, *, values=None, name="run"):
     paths = presets.notebooks(folder=folder)
-    target = chain.new_folder(folder.parent / "results", name)
+    target = names.new_folder(folder.parent / "results", name)
     return chain.begin(target, paths, values=values or {}, backend="jax", preset="sample")
 
 
@@ -198,8 +198,8 @@ def test_braces_in_a_name_are_no_parameters(folder):
 
 
 def test_folders_are_numbered(tmp_path):
-    names = [chain.new_folder(tmp_path / "results", "sample").name for _ in range(3)]
-    assert names == ["sample", "sample-2", "sample-3"]
+    folders = [names.new_folder(tmp_path / "results", "sample") for _ in range(3)]
+    assert [folder.name for folder in folders] == ["sample", "sample-2", "sample-3"]
 
 
 def test_two_runs_side_by_side(folder):
@@ -273,7 +273,7 @@ def story(folder):
 
 def begin_story(story, values=None, **variations):
     paths = presets.notebooks(folder=story)
-    target = chain.new_folder(story.parent / "results", "main")
+    target = names.new_folder(story.parent / "results", "main")
     values = values or {"steps": 3}
     return chain.begin(target, paths, values=values, backend="jax", preset="sample", variations=variations)
 
@@ -351,12 +351,12 @@ def test_ctrl_c_on_two_workers(story):
 
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
+    assert [crew.share_of(3, number)["gpu"] for number in range(3)] == ["4", "6", "4"]
 
 
 def test_gpus_that_a_user_hides_stay_hidden(monkeypatch):
     monkeypatch.setattr("srnb.provenance.machine", lambda: {"gpus": ["H100", "H100"]})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert grid._share(2, 0)["gpu"] is None
+    assert crew.share_of(2, 0)["gpu"] is None
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [grid._share(3, number)["gpu"] for number in range(3)] == ["0", "1", "0"]
+    assert [crew.share_of(3, number)["gpu"] for number in range(3)] == ["0", "1", "0"]

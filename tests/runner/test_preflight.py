@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def test_what_cannot_be_built_is_said(tmp_path, monkeypatch, asked, message):
     (tmp_path / "double.yaml").write_text('{name: double, scale: 2, body: "k3n12s1 shuffle2"}')
     with pytest.raises(ValueError, match=message):
         networks(asked)
+
+
+def test_a_look_that_is_killed_is_said(monkeypatch):
+    killed = subprocess.CompletedProcess([], -9, "", "")  # as where memory is short
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: killed)
+    with pytest.raises(ValueError, match="must be made to be checked"):
+        networks({"generator": "edsr", "width": 8})
 
 
 WORDS = [
