@@ -78,6 +78,17 @@ def test_the_table_of_the_readme_is_that_of_the_cards():
     assert all(part in readme for part in table.split("\n\n"))
 
 
+@pytest.mark.parametrize("name", shipped.names())
+def test_the_page_of_a_network_is_made_of_its_card_and_its_numbers(name):
+    import pandas as pd
+
+    from srnb import evaluation
+    from srnb.reports import card as cards
+
+    means = evaluation.summary(pd.read_csv(shipped.FOLDER / name / "metrics.csv"))
+    assert (shipped.FOLDER / name / "README.md").read_text("utf-8") == cards._page(shipped.card(name), means)
+
+
 def test_the_listing_compares_on_shared_sets_and_with_bicubic_on_the_same_pictures(tmp_path):
     from click.testing import CliRunner
 
@@ -86,8 +97,8 @@ def test_the_listing_compares_on_shared_sets_and_with_bicubic_on_the_same_pictur
     listed = CliRunner().invoke(cli.main, ["models", "--results", str(tmp_path)])
     assert listed.exit_code == 0 and "held out:" not in listed.output, "each network held out others"
     photo, compact = (shipped.card(name)["metrics"] for name in ("compact-photo", "compact"))
-    assert f"    BSD100, LR by realesrgan: psnr_y {photo['BSD100']['psnr_y']:.4g} (bicubic 22.73)" in listed.output
-    assert f"    Set5: psnr_y {compact['Set5']['psnr_y']:.4g} (bicubic 28.43)" in listed.output
+    assert f"    BSD100, LR by realesrgan: PSNR Y {photo['BSD100']['psnr_y']:.2f} (bicubic 22.73)" in listed.output
+    assert f"    Set5: PSNR Y {compact['Set5']['psnr_y']:.2f} (bicubic 28.43)" in listed.output
 
 
 def test_a_name_that_does_not_ship_says_what_does():

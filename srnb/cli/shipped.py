@@ -30,6 +30,8 @@ def models(markdown, results):
 
         click.echo(card.table())
         return
+    from srnb.evaluation.metrics import METRICS
+
     for name in shipped.names():
         card = shipped.card(name)
         size = (shipped.FOLDER / name / "weights.safetensors").stat().st_size / 2**20
@@ -40,7 +42,9 @@ def models(markdown, results):
         for dataset, values in card["metrics"].items():
             if dataset != "held out":
                 shown = [
-                    f"{metric} {values[metric]:.4g} (bicubic {bicubic[dataset][metric]:.4g})"
+                    "{0.name} {1:.{0.decimals}f} (bicubic {2:.{0.decimals}f})".format(
+                        METRICS[metric], values[metric], bicubic[dataset][metric]
+                    )
                     for metric in SHOWN
                     if metric in values
                 ]

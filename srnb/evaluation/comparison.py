@@ -113,7 +113,7 @@ def findings(table, *, reference="bicubic", models=None):
 
 def _finding(metric, differences):
     entry = METRICS[metric]
-    digits = 2 if entry.unit == "dB" else 4
+    digits = entry.decimals
     mean = round(differences.mean(), digits)
     text = f"{mean:+.{digits}f}" if mean else f"{0:.{digits}f}"
     better = int((differences > 0).sum() if entry.direction == "higher" else (differences < 0).sum())

@@ -249,6 +249,11 @@ class Metric(NamedTuple):
     each: Callable | None = None  # of (pictures, hr), in the thread that asks: many at once, by a network on all cores
     original: bool = True  # whether it looks at hr
 
+    @property
+    def decimals(self):
+        """How many decimals a mean is shown with."""
+        return 2 if self.unit == "dB" else 4
+
 
 def _psnr(name, channel):
     return Metric(

@@ -111,14 +111,15 @@ def table():
 def _rows(scale, degradation, rows):
     factor, made = CLASSIC
     heading = "network" + f", ×{scale}" * (scale != factor) + f", LR by {degradation}" * (degradation != made)
-    lines = [f"| {heading} | {' | '.join(SETS)} |", f"|---|{'---|' * len(SETS)}"]
+    measured = [name for name in SETS if any(name in sets for sets in rows.values())]
+    lines = [f"| {heading} | {' | '.join(measured)} |", f"|---|{'---|' * len(measured)}"]
     for model, sets in rows.items():
         cells = [
             " / ".join(
                 f"{sets[name][metric]:.{digits}f}" if metric in sets.get(name, {}) else "–"
                 for metric, digits in TABLE.items()
             )
-            for name in SETS
+            for name in measured
         ]
         lines.append(f"| {model} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -152,11 +153,16 @@ def _trainings(run, stage, name):
 def _page(card, means):
     """Return the card as a page of Markdown: summary, numbers, picture, training, limits."""
     shown = [metric for metric in means.columns if metric in metrics.METRICS]
-    rows = [(dataset, model, [f"{value:.4g}" for value in row[shown]]) for (dataset, model), row in means.iterrows()]
+    digits = [metrics.METRICS[metric].decimals for metric in shown]
+    rows = [
+        (dataset, model, [f"{value:.{count}f}" for value, count in zip(row[shown], digits, strict=True)])
+        for (dataset, model), row in means.iterrows()
+    ]
     licences = Counter(photograph.get("licence", "not stated") for photograph in card["photographs"])
     template = jinja2.Template(TEMPLATE.read_text("utf-8"), trim_blocks=True, lstrip_blocks=True)
     trainings = [
-        {**each, "duration": progress.duration(each["seconds"])} for each in (card["training"], *card["earlier"])
+        {**each, "duration": progress.duration(each["seconds"])}
+        for each in (card["training"], *card.get("earlier", []))
     ]
     headings = [metrics.METRICS[metric].name for metric in shown]
     return template.render(
