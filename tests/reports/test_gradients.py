@@ -66,6 +66,14 @@ def test_a_row_for_each_moment(moments):
     assert third.count("<figure") == 2, "without a discriminator and terms only the pictures"
 
 
+def test_a_detail_smaller_than_usual_suits_a_u_net():
+    hr = np.random.default_rng(0).random((75, 90, 3), "float32")
+    critic = models.build("unet_sn_discriminator", width=4)
+    moment = gradients.Moment(hr**2, {}, critic, losses.adversarial_loss("vanilla"))
+    page = gradients.view({"now": moment}, hr, np.s_[0:75, 10:85], 32)
+    assert page.count("data:image/webp") == 5 and "logit of HR" in page
+
+
 def test_a_click_looks_elsewhere(moments):
     hr, shown = moments
     control = gradients.control({"before": shown["before"]}, hr, np.s_[0:96, 0:96], 32)

@@ -57,6 +57,7 @@ def show(moments, hr, *, area, window):
 def view(moments, hr, area, window):
     """Return the HTML of a part: for each moment the picture, the gradient of every loss, and the logits."""
     rows = []
+    area = tuple(slice(side.start, side.stop - (side.stop - side.start) % 16) for side in area)  # what a U-Net halves
     for name, moment in moments.items():
         shown = {f"SR, {name}": moment.picture[area], "HR": hr[area]}
         shown |= {
