@@ -193,6 +193,6 @@ def _hinge(logits):
 
 
 def _relative(real_logits, fake_logits):
-    """Return each side's logits minus the mean of the other side over the batch."""
+    """Return each side's logits minus the mean of the other side over the batch, of maps also over all places."""
     real, fake = as_float32(real_logits, fake_logits)
-    return real - ops.mean(fake, axis=0, keepdims=True), fake - ops.mean(real, axis=0, keepdims=True)
+    return real - ops.mean(fake), fake - ops.mean(real)

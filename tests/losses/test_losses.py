@@ -297,6 +297,15 @@ def test_relativistic_average_follows_equations_1_and_2_of_esrgan():
     assert [value(x) for x in received] == pytest.approx([generator, discriminator], rel=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in losses.ADVERSARIAL if name.startswith("relativistic")])
+def test_maps_of_logits_are_relative_to_the_mean_over_all_places(name):
+    """As in BasicSR: with a mean at each place, a batch of one would be compared with the other picture only there."""
+    real, fake = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 1)).astype("float32")
+    maps = losses.ADVERSARIAL[name](real, fake)
+    single = losses.ADVERSARIAL[name](real.reshape(-1, 1), fake.reshape(-1, 1))
+    assert [value(each) for each in maps] == pytest.approx([value(each) for each in single], rel=1e-5)
+
+
 def test_wasserstein_and_the_relativistic_pairs_by_hand():
     real, fake = np.float32([[0.5], [2.5]]), np.float32([[-1.0], [0.0]])  # means 1.5 and -0.5
     # real less the mean fake: 1, 3; fake less the mean real: -2.5, -1.5
