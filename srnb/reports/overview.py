@@ -14,7 +14,6 @@ from srnb.evaluation import metrics
 from srnb.reports import article, embedded, report
 
 INDEXED = ("psnr_y", "ssim_y", "lpips_alex")  # metrics of the table
-COLUMNS = ("run", "status", "preset", "backend", "seconds")
 THUMBNAIL = 96  # pixels of the crop on a side
 
 

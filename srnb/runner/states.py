@@ -1,8 +1,10 @@
 """The states of runs as seen from any host: queued, running, done, and what ended the others."""
 
-from srnb import runs
+from srnb import progress, runs
 from srnb.reports import overview
 from srnb.runner import chain, jobs, lock, slurm
+
+COLUMNS = ("run", "preset", "backend", "time", "status")  # the last is of any length
 
 
 def listing(results, names=None):
@@ -16,8 +18,12 @@ def listing(results, names=None):
         table["status"] = [status if "damaged" in status else standing.get(name, status) for name, status in rows]
     if names is not None:
         table = table[table["run"].isin(names)]
-    columns = [name for name in overview.COLUMNS if name in table]
-    return table[columns].to_string(index=False, na_rep="") if len(table) else f"no runs in {results}"
+    if table.empty:
+        return f"no runs in {results}"
+    table["time"] = table["seconds"].map(progress.duration, na_action="ignore")
+    rows = [COLUMNS, *table.reindex(columns=COLUMNS).astype(object).fillna("").to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def states(begun):
@@ -37,7 +43,9 @@ def _state(run, job):
         parts += [f"{job['left']} until the limit of job {job['job']}"] if job else []
     else:
         status, by_hand = run.read().get("status", ""), run.read().get("by_hand")
-        if status == "running":  # nobody is at it who could say so; between two cells nobody has to be
+        begun = any(each.get("status") == "complete" for each in run.read().get("notebooks", {}).values())
+        if status == "running" or (status == "pending" and begun):
+            # nobody is at it who could say so; between two cells nobody has to be
             status = "unfinished" if by_hand else "interrupted"
         parts = [status]
     if run.read().get("by_hand"):
