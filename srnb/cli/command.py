@@ -28,11 +28,11 @@ def main():
     """Super-resolution workbook: run the notebooks, queue runs, look at what came out.
 
     \b
-    srnb run                          the five notebooks with the preset `sample`, then the report
-    srnb run --preset smoke           the same in a minute or two, to see that everything works
-    srnb run 01 02 -p steps 500       two notebooks, one parameter changed
-    srnb run --resume sample          go on where a run stopped
-    srnb runs                         all runs side by side
+    srnb run                      the five notebooks by the preset `sample`
+    srnb run --preset smoke       a minute or two, to see that everything works
+    srnb run 01 02 -p steps 500   two notebooks, one parameter changed
+    srnb run --resume sample      go on where a run stopped
+    srnb runs                     all runs side by side
     srnb upscale photo.jpg --model sample --out large
     srnb evaluate --model sample --sets Set5,Set14
 

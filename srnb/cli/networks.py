@@ -61,10 +61,10 @@ def upscale(photos, model, out, tile, ensemble, precision, blend, results, backe
     its path, its size and the model. Files that fail are listed at the end; the others are done all the same.
 
     \b
-    srnb upscale photo.jpg                                                 with the network that ships
-    srnb upscale photo.jpg --out large.png                                 to a file of this name
-    srnb upscale holiday/*.jpg --model sample --out large                  with that of a run
-    srnb upscale holiday/*.jpg --model compact-gan --blend 0.8 --out large      a little less invented texture
+    srnb upscale photo.jpg                                  by compact-photo
+    srnb upscale photo.jpg --out large.png                  to that file
+    srnb upscale holiday/*.jpg --model sample --out large   by a run's network
+    srnb upscale photo.jpg --model compact-gan --blend 0.8  less is invented
     """
     os.environ["KERAS_BACKEND"] = chosen_backend(backend)
     from srnb.runner import names

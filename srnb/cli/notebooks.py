@@ -112,8 +112,8 @@ def run(
     srnb run -p dataset_folder ~/photographs --run mine
     srnb run --resume mine
     srnb run 04 --resume mine -p test_sets Set5,Set14
-    srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run mine-softer
-    srnb run --preset srgan --cluster slurm -o partition=gpu -o gres=gpu:1 -o time=24:00:00 --workers 4
+    srnb run 03 04 -p start_from mine -p adversarial_weight 0.005 --run softer
+    srnb run --preset srgan --cluster slurm -o partition=gpu -o gres=gpu:1
     """
     from srnb.runner import chain, jobs, names
     from srnb.runner import grid as grids
@@ -186,9 +186,9 @@ def grid(name, notebooks, preset, overrides, prefix, base, seeds, backend, resul
 
     \b
     srnb grid sample --workers 2
-    srnb grid losses 02 04 --preset ablation --base ablation       the data of `ablation`, no GAN stage
-    srnb grid losses --preset srgan --backend jax --workers 8      eight GPUs, one for each worker
-    srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu -o gres=gpu:1 -o time=24:00:00
+    srnb grid losses 02 04 --preset ablation --base ablation   data of `ablation`
+    srnb grid losses --preset srgan --backend jax --workers 8  eight GPUs
+    srnb grid losses --preset srgan --cluster slurm --workers 4 -o partition=gpu
     """
     from srnb.runner import grid as grids
     from srnb.runner import jobs, kernel, names, states
@@ -324,7 +324,7 @@ def lab(give_back, fresh, backend, arguments):
     copy into notebooks/, where git sees it.
 
     \b
-    srnb lab                            at the first notebook, with the copies as you left them
+    srnb lab                            with the copies as you left them
     srnb lab --new --backend jax        a new experiment, on JAX
     srnb lab --no-browser --port 9999   options of `jupyter lab`
     srnb lab --give-back 02

@@ -22,8 +22,8 @@ def report(name, markdown, trial, results):
 
     \b
     srnb report sample
-    srnb report sample --try            with the run's network in it, for pictures of its readers
-    srnb report sample --markdown       tables alone, on standard output
+    srnb report sample --try        with the network, for pictures of its readers
+    srnb report sample --markdown   tables alone, on standard output
     """
     from srnb.reports import report
     from srnb.reports.web import page
@@ -101,9 +101,9 @@ def blind(name, models, seed, details, answers, results):
     exact binomial interval.
 
     \b
-    srnb blind sample                                       the page
-    srnb blind sample --models gan,bicubic --seed 1         other pairs; earlier answers no longer count
-    srnb blind sample --answers answers-sample-1.json       one sitting more
+    srnb blind sample                                    the page
+    srnb blind sample --models gan,bicubic --seed 1      other pairs, counted anew
+    srnb blind sample --answers answers-sample-1.json    one sitting more
     """
     import json
 

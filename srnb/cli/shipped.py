@@ -83,7 +83,7 @@ def ship(run, name, stage, summary, blend, start, sources, results):
 
     \b
     srnb ship mine compact --stage pretrained --summary "Nearest to the truth."
-    srnb ship mine-gan compact-gan --stage gan --start compact --blend 0.8 --summary "Sharp; invents texture."
+    srnb ship mine compact-gan --stage gan --start compact --summary "Sharp."
     """
     from srnb import shipped
     from srnb.reports import card

@@ -27,7 +27,7 @@ def test_help_teaches(names, command):
     result = srnb(*names, "--help")
     assert result.exit_code == 0 and len(command.help.strip()) > 40
     assert all(option.help for option in command.params if isinstance(option, click.Option))
-    assert max(map(len, result.output.splitlines())) <= 110
+    assert max(map(len, result.output.splitlines())) <= 80
     assert f"\n  srnb {' '.join(names)}" in result.output  # an example
 
 
