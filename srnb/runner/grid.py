@@ -14,7 +14,7 @@ from srnb.runner.crew import attempt, hired, share_of
 def complete(run, *, workers=1, timeout=None, echo=print, take_over=False, alone=False):
     """Complete a begun run: its notebooks, its variations before the notebooks that compare, its report.
 
-    alone: stop before variations, comparison and report, and return None.
+    alone: if it has variations, stop before them, the comparison and the report, and return None.
     Returns the report's path. Raises kernel.Failure, and ValueError if another process is working on the run (see
     `lock.held`).
     """
@@ -27,6 +27,7 @@ def _complete(run, workers, timeout, echo, alone):
     record = run.read()
     comparing = [path.stem for path, cell in chain.notebooks(run).items() if "runs" in cell]
     own = [stem for stem in record["notebooks"] if stem not in comparing]
+    alone = alone and record["grid"]
     begun = begin_variations(run) if record["grid"] and not alone else []
     if workers == 1 or all(each.is_done for each in begun):
         chain.execute(run, own, timeout=timeout, echo=echo)

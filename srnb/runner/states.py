@@ -20,8 +20,9 @@ def listing(results, names=None):
         table = table[table["run"].isin(names)]
     if table.empty:
         return f"no runs in {results}"
+    table = table.reindex(columns=[*COLUMNS, "seconds"])  # of damaged runs alone there are few
     table["time"] = table["seconds"].map(progress.duration, na_action="ignore")
-    rows = [COLUMNS, *table.reindex(columns=COLUMNS).astype(object).fillna("").to_numpy().tolist()]
+    rows = [COLUMNS, *table[list(COLUMNS)].astype(object).fillna("").to_numpy().tolist()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

@@ -173,6 +173,13 @@ def test_a_finished_run_can_be_given_later_notebooks(folder):
     assert run.read()["parameters"] == {"01_data": {}, "04_evaluate": {"sets": "Set5"}}
 
 
+def test_a_run_without_variations_has_none_to_stop_before(folder):
+    write(folder, "01_data", "print('here')")
+    run = begin(folder)
+    complete(run, alone=True)
+    assert run.is_done and run.read()["status"] == "complete"
+
+
 def test_a_run_goes_on_as_it_was_begun(folder):
     write(folder, "01_data", parameters="steps = 1\nrate = 0.5")
     run = begin(folder, values={"steps": 3})

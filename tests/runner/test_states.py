@@ -22,5 +22,8 @@ def test_a_line_for_each_run_says_how_long_it_took_and_last_where_it_stands(tmp_
         ["first", "sample", "1:02:05", "done"],
         ["waiting", "pending"],
     ]
+    (tmp_path / "alone" / "broken").mkdir(parents=True)
+    (tmp_path / "alone" / "broken" / "run.json").write_text("{")
+    assert states.listing(tmp_path / "alone").split()[-2:] == ["broken", "damaged"]
     heading, line = states.listing(tmp_path, ["first"]).splitlines()
     assert heading.index("status") == line.index("done")
