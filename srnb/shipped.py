@@ -12,6 +12,7 @@ from statistics import fmean
 from safetensors import safe_open
 
 FOLDER = Path(__file__).resolve().parent / "weights"
+SHOWN = ("psnr_y", "ssim_y", "lpips_alex")  # metrics that a listing has room for
 
 
 def names():

@@ -15,7 +15,12 @@ from srnb.cli.networks import label_of, trained_on
 @click.option(
     "--sets", default="sample", show_default=True, metavar="NAMES", help="Comma separated: sample, Set5, …, or folders."
 )
-@click.option("--metrics", metavar="NAMES", help="Comma separated.  [default: all but the slow ones]")
+@click.option(
+    "--metrics",
+    metavar="NAMES",
+    help="Comma separated.  [default: all but niqe, dists, lpips_vgg and those of rounded Y; without originals niqe "
+    "and lr_consistency]",
+)
 @click.option(
     "--scale", type=click.IntRange(2), help="How many times smaller LR is.  [default: that of the models, else 4]"
 )

@@ -6,8 +6,6 @@ import click
 
 from srnb.cli.command import main, plainly, results_option
 
-SHOWN = ("psnr_y", "ssim_y", "lpips_alex")
-
 
 @main.command()
 @click.option("--markdown", is_flag=True, help="Print the networks that ship as a table for a README instead.")
@@ -45,7 +43,7 @@ def models(markdown, results):
                     "{0.name} {1:.{0.decimals}f} (bicubic {2:.{0.decimals}f})".format(
                         METRICS[metric], values[metric], bicubic[dataset][metric]
                     )
-                    for metric in SHOWN
+                    for metric in shipped.SHOWN
                     if metric in values
                 ]
                 click.echo(f"    {dataset}{f', LR by {made}' * (made != 'bicubic')}: {', '.join(shown)}")

@@ -251,7 +251,7 @@ class Metric(NamedTuple):
 
     @property
     def decimals(self):
-        """How many decimals a mean is shown with."""
+        """How many decimals a mean is shown with; for differences see `comparison.decimals`."""
         return 2 if self.unit == "dB" else 4
 
 

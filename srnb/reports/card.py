@@ -22,7 +22,6 @@ LINES = 200  # of the log that are kept
 RECORD = ("preset", "values", "seed", "backend", "device", "machine", "versions", "git", "started")
 SETS, REFERENCE = ("Set5", "Set14", "BSD100"), "SRResNet"
 CLASSIC = (4, "bicubic")  # scale and degradation of the published row
-TABLE = {"psnr_y": 2, "ssim_y": 4, "lpips_alex": 4}  # metric -> digits
 CHECKED = 2  # photographs of the sample whose numbers a copy must reproduce
 SIDE = 128  # pixels of HR on a side of the picture's details
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
@@ -116,8 +115,8 @@ def _rows(scale, degradation, rows):
     for model, sets in rows.items():
         cells = [
             " / ".join(
-                f"{sets[name][metric]:.{digits}f}" if metric in sets.get(name, {}) else "–"
-                for metric, digits in TABLE.items()
+                f"{sets[name][metric]:.{metrics.METRICS[metric].decimals}f}" if metric in sets.get(name, {}) else "–"
+                for metric in shipped.SHOWN
             )
             for name in measured
         ]
