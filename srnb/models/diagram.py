@@ -16,7 +16,7 @@ INK, HUES = "#7d7d7d", {"convolution": "#4a8ad0", "size": "#d5822b", "attention"
 CHARACTER, ROW, GAP, LANE, FRAME = 7.3, 26, 14, 20, 12  # pixels: a letter's width, a box's height, distances
 SMALLEST, WIDEST = 150, 46  # pixels that a box is wide at least, letters at most
 CONVOLUTION = re.compile(r"k\d+n\d+(?:s(1/)?(\d+))?")
-ENLARGING, POOLING = ("nearest", "bilinear", "bicubic"), ("maxpool", "averagepool")
+ENLARGING, SHRINKING = ("nearest", "bilinear", "bicubic"), ("maxpool", "averagepool", "unshuffle")
 WHOLE = ("adaptive", "globalaverage", "flatten", "dense", "minibatch")
 
 
@@ -251,7 +251,7 @@ class _Pen:
 def _begins(word):
     """Return whether a word starts a box of its own; the others join that of the layer before them."""
     kind = word.rstrip("0123456789")
-    starts = (*ENLARGING, *POOLING, "adaptive", "globalaverage", "dense", "minibatch")
+    starts = (*ENLARGING, *SHRINKING, "adaptive", "globalaverage", "dense", "minibatch")
     return bool(CONVOLUTION.fullmatch(word)) or kind in starts or kind.endswith("attention")
 
 
@@ -259,7 +259,9 @@ def _kind(words):
     kinds = [word.rstrip("0123456789") for word in words]
     if any(kind.endswith("attention") for kind in kinds):
         return "attention"
-    if any(kind in ("shuffle", *ENLARGING, *POOLING) or "s1/" in word for kind, word in zip(kinds, words, strict=True)):
+    if any(
+        kind in ("shuffle", *ENLARGING, *SHRINKING) or "s1/" in word for kind, word in zip(kinds, words, strict=True)
+    ):
         return "size"
     if any(kind in WHOLE for kind in kinds):
         return "whole"
@@ -284,9 +286,10 @@ def _scaled(scale, step, place):
     if match:
         stride = int(match[2] or 1)
         return scale * stride if match[1] else scale / stride
-    if kind in ("shuffle", *ENLARGING):
-        return scale * int((arguments or (step.named.get("factor", place.values.get("scale", 1)),))[0])
-    if kind in POOLING:
+    if kind in ("shuffle", "unshuffle", *ENLARGING):
+        factor = int((arguments or (step.named.get("factor", place.values.get("scale", 1)),))[0])
+        return scale / factor if kind == "unshuffle" else scale * factor
+    if kind in SHRINKING:
         return scale / int((arguments or (step.named.get("size", 2),))[0])
     return scale
 
@@ -296,7 +299,7 @@ def _shown(step, place):
     arguments = [_number(value) for value in step.positional]
     arguments += filter(None, (_argument(key, value) for key, value in step.named.items()))
     name = step.name
-    if name in ("shuffle", *ENLARGING) and not arguments and "scale" in place.values:
+    if name in ("shuffle", "unshuffle", *ENLARGING) and not arguments and "scale" in place.values:
         name += str(place.values["scale"])
     return name + (f"({', '.join(arguments)})" if arguments else "")
 

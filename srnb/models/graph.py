@@ -256,6 +256,8 @@ def through(layer, view, result):
         return _window(view, (layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1, layer.strides[0], layer.padding)
     if isinstance(layer, (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)):
         return _window(view, layer.pool_size[0], layer.strides[0], layer.padding)
+    if isinstance(layer, layers.PixelUnshuffle):
+        return _window(view, layer.factor, layer.factor, "valid")
     if isinstance(layer, layers.PixelShuffle):
         return _enlarged(view, "nearest", layer.factor)
     if isinstance(layer, layers.Interpolation):

@@ -77,6 +77,26 @@ class PixelShuffle(keras.layers.Layer):
 
 
 @register
+class PixelUnshuffle(keras.layers.Layer):
+    """Turn (N, factor H, factor W, C) into (N, H, W, factor² C): the inverse of `PixelShuffle`."""
+
+    def __init__(self, factor=2, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x):
+        return ops.space_to_depth(x, self.factor)
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        shrunk = [side and side // self.factor for side in (height, width)]
+        return (count, *shrunk, channels * self.factor**2)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@register
 class Interpolation(keras.layers.Layer):
     """Upsample (N, H, W, C) to (N, factor H, factor W, C), replicating the edge.
 

@@ -1,7 +1,7 @@
 """Weights that others have published as PyTorch files: read without running any code of theirs, loaded by name.
 
-Known: RRDB (names of ESRGAN, its older ones, and those of BasicSR), MSRResNet (BasicSR), EDSR (EDSR-PyTorch and
-BasicSR), SRVGGNetCompact and the U-Net discriminator of Real-ESRGAN.
+Known: RRDB (names of ESRGAN, its older ones, and those of BasicSR, there also for x2), MSRResNet (BasicSR), EDSR
+(EDSR-PyTorch and BasicSR), SRVGGNetCompact and the U-Net discriminator of Real-ESRGAN.
 """
 
 import io
@@ -24,6 +24,7 @@ STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
     "HalfStorage": "<f2",
+    "BFloat16Storage": "bfloat16",  # a name that NumPy knows once Keras is imported
     "LongStorage": "<i8",
     "IntStorage": "<i4",
     "BoolStorage": "|b1",
@@ -116,6 +117,8 @@ GENERATORS = {
     "EDSR, EDSR-PyTorch": ("edsr", {"head.0.weight", "body.0.body.0.weight"}),
     "SRVGGNetCompact, Real-ESRGAN": ("srvgg", {"body.0.weight", "body.1.weight", "body.2.weight"}),
 }
+# what files call a set of weights among other things, in the order in which they are taken
+SETS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 # follows from the rest: the mean colour of EDSR-PyTorch, which our spec holds; the second vector of a spectral norm
 REDUNDANT = re.compile(r"(sub|add)_mean\.(weight|bias)|.*\.weight_u")
 
@@ -164,7 +167,8 @@ def from_published(path):
             f"Received: {len(theirs)} weights{f', first {shown}' * bool(theirs)}"
         )
     try:
-        spec = specs.resolve(GENERATORS[naming][0], **_sizes(naming, theirs))
+        network, sizes = _sizes(naming, theirs)
+        spec = specs.resolve(network, **sizes)
         model = parser.build(spec)
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} must hold a whole {naming}. Received: {error}") from error
@@ -184,28 +188,30 @@ def from_published(path):
 def _state(path):
     """Return the weights of a file by name: the averaged ones if it has several, without redundant ones."""
     tree = weights.arrays(path) if Path(path).suffix == ".safetensors" else read_pytorch(path)
-    for key in ("params_ema", "params", "state_dict"):
+    for key in SETS:
         if isinstance(tree, dict) and isinstance(tree.get(key), dict):
             tree = tree[key]
             break
     return {
-        str(name).removeprefix("module."): array  # of PyTorch's DataParallel
+        str(name).removeprefix("module."): array.astype("float32", copy=False)  # "module.": PyTorch's DataParallel
         for name, array in (tree.items() if isinstance(tree, dict) else ())
         if isinstance(array, np.ndarray) and not REDUNDANT.fullmatch(str(name))
     }
 
 
 def _sizes(naming, theirs):
-    """Return the parameters of a generator's spec, from the shapes of its weights: (out, in, height, width)."""
+    """Return the network of the zoo and its parameters, from the shapes of weights: (out, in, height, width)."""
     names, network = NAMES[naming], GENERATORS[naming][0]
     width, channels = theirs[f"{names['conv']}.weight"].shape[:2]
+    unshuffle = 2 if naming == "RRDB, BasicSR" and channels in (4, 12) else 1  # four pixels of LR folded into one
+    channels //= unshuffle**2
     if channels not in (1, 3):
         raise ValueError(f"{channels} channels in; the zoo has networks for 1 and 3")
     sizes = {"width": width, "channels": channels}
     if network == "srvgg":
         count = sum(array.ndim == 4 for array in theirs.values())
         last = theirs[f"body.{2 * count - 2}.weight"].shape[0]
-        return sizes | {"blocks": count - 2, "scale": math.isqrt(last // channels)}
+        return network, sizes | {"blocks": count - 2, "scale": math.isqrt(last // channels)}
     blocks, block = 0, next(their for ours, their in names.items() if re.match("rrdb|residual", ours))
     while f"{block.format(i=blocks, J=1, K=1)}.weight" in theirs:
         blocks += 1
@@ -218,7 +224,9 @@ def _sizes(naming, theirs):
         sizes["growth"] = theirs[f"{block.format(i=0, J=1, K=1)}.weight"].shape[0]
     if network == "edsr":
         sizes["residual_scale"] = 0.1 if width >= 256 else 1.0
-    return sizes | {"blocks": blocks, "scale": scale}
+    if unshuffle > 1:
+        network, scale, sizes["unshuffle"] = "rrdb_unshuffle", scale // unshuffle, unshuffle
+    return network, sizes | {"blocks": blocks, "scale": scale}
 
 
 def _assign(ours, theirs, wanted):
@@ -260,21 +268,30 @@ def _their_weight(weight, spectral):
 def _turn(model, layer, weight, variable):
     """Return the function from their array to ours, and its shape: PyTorch's kernels are (out, in, height, width)."""
     shape = tuple(variable.shape)
-    following = [node.operation for node in model.get_layer(layer)._outbound_nodes]
-    factor = next((after.factor for after in following if isinstance(after, layers.PixelShuffle)), 1)
+    before = _factor(model.get_layer(layer)._inbound_nodes[0].parent_nodes, layers.PixelUnshuffle)
+    after = _factor(model.get_layer(layer)._outbound_nodes, layers.PixelShuffle)
 
-    def maps_last(array):  # PyTorch's pixel shuffle has the sub-pixels of a channel side by side, Keras the channels
+    def maps_last(array, factor=after):  # PyTorch has the sub-pixels of a channel side by side, Keras the channels
         split = array.reshape(*array.shape[:-1], -1, factor**2)
         return np.swapaxes(split, -1, -2).reshape(array.shape)
 
+    def kernel(array):
+        inputs_last = maps_last(array.transpose(2, 3, 0, 1), before)
+        return maps_last(inputs_last.swapaxes(2, 3))
+
     if weight.endswith("kernel"):
-        return lambda array: maps_last(array.transpose(2, 3, 1, 0)), (shape[3], shape[2], *shape[:2])
+        return kernel, (shape[3], shape[2], *shape[:2])
     if weight == "alpha":  # PReLU's slopes
         return lambda array: array.reshape(shape), (shape[-1],)
     if weight == "left":  # the rows of the kernel as a matrix, in PyTorch's order
         height, width, inputs, _ = model.get_layer(layer).layer.kernel.shape
         return lambda array: array.reshape(inputs, height, width).transpose(1, 2, 0).ravel(), shape
     return maps_last, shape
+
+
+def _factor(nodes, kind):
+    """Return the factor of the pixel shuffle among layers next to a convolution, 1 without one."""
+    return next((node.operation.factor for node in nodes if isinstance(node.operation, kind)), 1)
 
 
 def read_pytorch(path):

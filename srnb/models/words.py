@@ -58,6 +58,7 @@ WORDS = {
     "batch": batch,
     "virtual_batch": lambda *, name, epsilon=1e-5: layers.VirtualBatchNormalization(epsilon, name=name),
     "shuffle": lambda *, name, factor: layers.PixelShuffle(factor, name=name),
+    "unshuffle": lambda *, name, factor: layers.PixelUnshuffle(factor, name=name),
     **{kind: _interpolation(kind) for kind in ("nearest", "bilinear", "bicubic")},
     "maxpool": lambda *, name, size=2: keras_layers.MaxPooling2D(size, padding="same", name=name),
     "averagepool": lambda *, name, size=2: keras_layers.AveragePooling2D(size, padding="same", name=name),

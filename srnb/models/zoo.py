@@ -155,6 +155,22 @@ SPECS["rrdb"] = {
     ],
 }
 
+# Wang et al. 2021 (Real-ESRGAN), figure 4 and released code (x2plus): for smaller scales RRDB computes on LR pixels
+# folded into channels, and enlarges as much as for x4. Sides of LR are multiples of `unshuffle`.
+SPECS["rrdb_unshuffle"] = {
+    **SPECS["rrdb"],
+    "name": "rrdb_unshuffle",
+    "paper": "Wang et al. 2021, figure 4, x2",
+    "scale": 2,
+    "unshuffle": 2,
+    "body": [
+        "unshuffle{unshuffle} k3n{width}s1",
+        SPECS["rrdb"]["body"][1],
+        {"upscale": "nearest{factor} k3n{width}s1 lrelu(0.2)", "by": "{scale*unshuffle}"},
+        SPECS["rrdb"]["body"][3],
+    ],
+}
+
 # Johnson et al. 2016, section 4.2: residual blocks without a ReLU behind the sum, then one fractionally strided
 # convolution for each doubling. The sizes are those of the supplement as remembered, not verified. The paper scales its
 # tanh to 0 … 255; here it ends in [0, 1].

@@ -58,6 +58,15 @@ def test_a_network_with_strides_takes_any_size_and_tiles_change_nothing(lr, chan
     assert inference.upscale(network, lr[:1, :2]).shape == (2, 4, 3)
 
 
+def test_a_network_on_folded_pixels_takes_any_size_and_tiles_change_nothing(lr):
+    network = models.build("rrdb_unshuffle", width=4, blocks=1, growth=2)
+    whole = inference.upscale(network, lr, tile=0)
+    expected = keras.ops.convert_to_numpy(network(np.pad(lr, [(0, 1), (0, 1), (0, 0)], "symmetric")[None]))
+    np.testing.assert_allclose(whole, expected[0, :122, :194].clip(0, 1), atol=1e-5)
+    for options in ({"tile": 17}, {"tile": 30, "batch_size": 2}):
+        np.testing.assert_allclose(inference.upscale(network, lr, **options), whole, atol=1e-5)
+
+
 def test_the_receptive_field_is_not_larger_than_it_must_be(network, lr):
     whole = inference.upscale(network, lr, tile=0)
     radius = models.receptive_field(network) // 2

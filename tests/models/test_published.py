@@ -45,12 +45,12 @@ def reference(torch, naming):
 
     shuffle = functional.pixel_shuffle
     if naming.startswith("RRDB"):
-        old = naming == "RRDB, ESRGAN"
+        old, unshuffle = naming == "RRDB, ESRGAN", naming.endswith("x2")
         trunk, rdb = ("RRDB_trunk", "RDB") if old else ("body", "rdb")
         names = ["conv_body", "conv_up1", "conv_up2", "conv_hr"]
         if old:
             names = ["trunk_conv", "upconv1", "upconv2", "HRconv"]
-        first = conv("conv_first", 3, 4)
+        first = conv("conv_first", 12 if unshuffle else 3, 4)
         blocks = [
             [
                 [conv(f"{trunk}.{i}.{rdb}{j}.conv{k}", 4 + 2 * (k - 1), 2 if k < 5 else 4) for k in range(1, 6)]
@@ -68,7 +68,7 @@ def reference(torch, naming):
             return x + 0.2 * convs[-1](maps)
 
         def forward(x):
-            x = first(x)
+            x = first(functional.pixel_unshuffle(x, 2) if unshuffle else x)
             y = x
             for block in blocks:
                 z = y
@@ -216,6 +216,31 @@ def test_a_generator_is_built_from_what_its_file_says(torch, tmp_path, naming):
     compare(torch, model, forward)
 
 
+def test_rrdb_for_x2_computes_on_pixels_folded_into_channels(torch, tmp_path):
+    state, forward = reference(torch, "RRDB, BasicSR, x2")
+    torch.save({"params_ema": state}, tmp_path / "net.pth")
+    model, spec = models.from_published(tmp_path / "net.pth")
+    assert (spec["name"], spec["scale"], spec["channels"], spec["blocks"]) == ("rrdb_unshuffle", 2, 3, 2)
+    compare(torch, model, forward)
+    twin = models.build("rrdb_unshuffle", blocks=2, width=4, growth=2)
+    assert models.load_published(twin, tmp_path / "net.pth") == "RRDB, BasicSR"
+    for array, own in zip(twin.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, own)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("key", published.SETS)
+def test_weights_in_bfloat16_among_other_things_are_found(torch, tmp_path, key, zipped):
+    state, forward = reference(torch, "SRVGGNetCompact, Real-ESRGAN")
+    halves = {name: tensor.bfloat16() for name, tensor in state.items()}
+    for name, tensor in halves.items():
+        state[name].copy_(tensor)  # the reference computes with the rounded ones
+    whole = {"epoch": 3, key: halves, "optimizer": {"state": {0: {"step": 7}}, "param_groups": [{"lr": 1e-4}]}}
+    torch.save(whole, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+    model, _ = models.from_published(tmp_path / "net.pth")
+    compare(torch, model, forward)
+
+
 def test_a_file_that_is_no_known_generator_is_refused_on_one_line(torch, tmp_path):
     def refused(state, message):
         torch.save(state, tmp_path / "net.pth")
@@ -230,7 +255,7 @@ def test_a_file_that_is_no_known_generator_is_refused_on_one_line(torch, tmp_pat
     state, _ = reference(torch, "RRDB, BasicSR")
     refused({**state, "extra.weight": torch.zeros(3)}, "Received 1 differences, the first: unknown: extra.weight")
     refused({key: state[key] for key in state if key != "conv_hr.bias"}, "the first: missing: conv_hr.bias")
-    refused({**state, "conv_first.weight": torch.zeros(4, 12, 3, 3)}, "Received: 12 channels in")
+    refused({**state, "conv_first.weight": torch.zeros(4, 5, 3, 3)}, "Received: 5 channels in")
 
 
 @pytest.mark.parametrize("zipped", [True, False])

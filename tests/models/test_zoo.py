@@ -14,6 +14,7 @@ TRAINABLE = {
     "srresnet": 1_550_659,
     "msrresnet": 1_517_571,
     "rrdb": 16_697_987,
+    "rrdb_unshuffle": 16_697_987 + 9 * 9 * 64,  # nine more channels in
     "rcan": 15_592_355,
     "srgan_discriminator": 23_565_505,
     "esrgan_discriminator": 14_499_401,
