@@ -1,6 +1,6 @@
 """Networks as specs that read like the papers' figures: `models.build("srresnet", blocks=4)`."""
 
-from srnb.models.graph import cost, describe, receptive_field, require_scale, scale
+from srnb.models.graph import cost, describe, receptive_field, require_patch_size, require_scale, scale
 from srnb.models.parser import build
 from srnb.models.published import from_published, load_published
 from srnb.models.spec import from_parameters, read, resolve
@@ -18,6 +18,7 @@ __all__ = [
     "load_weights",
     "read",
     "receptive_field",
+    "require_patch_size",
     "require_scale",
     "resolve",
     "save_weights",

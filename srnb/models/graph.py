@@ -95,8 +95,11 @@ def cost(spec, **overrides):
 
 
 def scale(model):
-    """Return the factor by which a network upscales."""
-    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
+    """Return the factor by which a network upscales. Raises ValueError if its own maps do not fit each other."""
+    try:
+        return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
+    except ValueError as error:
+        raise ValueError(f"maps that meet in {model.name} must have one size. Received: {error}") from None
 
 
 def require_scale(spec, wanted, **overrides):
@@ -107,6 +110,31 @@ def require_scale(spec, wanted, **overrides):
             f"a generator must enlarge by the scale of the run, {wanted}. "
             f"Received: {model.name}, which enlarges by {scale(model)}"
         )
+
+
+def require_patch_size(spec, patch_size, scale=1, **overrides):
+    """Raise ValueError unless a network takes patches `patch_size` pixels a side, made `scale` times as small for it.
+
+    `spec` is that of `cost`. Strides must divide the side where what they make meets other maps, or the HR patch.
+    """
+    model = _model(spec, overrides)
+    whole = patch_size // scale  # pixels for the network
+    if not _takes(model, whole):
+        beside = range(whole - 1, max(0, whole - 33), -1), range(whole + 1, whole + 33)
+        near = (next((scale * side for side in sides if _takes(model, side)), None) for sides in beside)
+        hint = " and ".join(str(size) for size in near if size)
+        raise ValueError(
+            f"the size of patches must suit the strides of {model.name}. Received: {patch_size} pixels"
+            + f"; {hint} would" * bool(hint)
+        )
+
+
+def _takes(model, side):
+    try:
+        shape = model.compute_output_shape((1, side, side, model.input_shape[-1]))
+    except ValueError:  # maps of different sizes meet
+        return False
+    return len(shape) < 4 or scale(model) < 1 or shape[1] == side * scale(model)
 
 
 def describe(spec, **overrides):

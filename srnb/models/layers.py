@@ -89,6 +89,8 @@ class PixelUnshuffle(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape
+        if (height or 0) % self.factor or (width or 0) % self.factor:
+            raise ValueError(f"sides must be multiples of {self.factor}. Received: {height} x {width}")
         shrunk = [side and side // self.factor for side in (height, width)]
         return (count, *shrunk, channels * self.factor**2)
 

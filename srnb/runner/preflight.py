@@ -22,6 +22,7 @@ NETWORKS = {
     },
     "discriminator": {f"discriminator_{name}": name for name in ("width", "grid", "normalization", "attention")},
 }
+PATCHES = {"generator": ("patch_size", "gan_patch_size"), "discriminator": ("gan_patch_size",)}
 FILES = (".yaml", ".yml", ".json")
 ELSEWHERE = {"start_from", "warm_start", "augment", "sampling", *NETWORKS}.union(*NETWORKS.values())  # words, too
 
@@ -32,11 +33,13 @@ from srnb import models
 from srnb.training import objectives
 networks, trainings = json.loads(sys.argv[1])
 try:
-    for spec, parameters in networks:
+    for spec, parameters, sizes in networks:
         spec = models.from_parameters(spec, **parameters)[0]
         models.cost(spec)
         if "scale" in parameters:
             models.require_scale(spec, parameters["scale"])
+        for size in sizes:
+            models.require_patch_size(spec, size, parameters.get("scale", 1))
     for parameters in trainings:
         objectives.require(parameters)
 except (ValueError, OSError) as error:
@@ -61,7 +64,8 @@ def networks(cells, own, *, backend):
         if Path(name).suffix in FILES:
             name = settled[network] = str(Path(name).expanduser().absolute())
         parameters = {spelled: asked[ours] for ours, spelled in NETWORKS[network].items() if ours in asked}
-        tried.append((name, parameters))
+        sizes = {asked[size] for size in PATCHES[network] if size in asked}
+        tried.append((name, parameters, sorted(sizes)))
     trainings = [_named(cell) for stem, cell in cells.items() if _words(cell) != _words(own[stem])]
     if tried or trainings:
         stamps = tuple(Path(name).stat().st_mtime_ns for name in settled.values() if Path(name).is_file())

@@ -189,6 +189,26 @@ def test_discriminators_take_any_patch(name):
         assert out.shape == (2, 48, 48, 1)
 
 
+def test_patches_that_strides_do_not_divide_are_refused_with_those_near_that_fit():
+    for name in ("srgan_discriminator", "asrgan_discriminator", "patch_discriminator"):
+        models.require_patch_size(name, 100, width=2)
+    models.require_patch_size("srresnet", 84, 4, blocks=1)
+    meeting = {"name": "meeting", "scale": 2, "body": ["k3n4s1", {"add": "k3n4s2 k4n4s1/2"}, "k3n12s1 shuffle2"]}
+    growing = meeting | {"body": "k3n4s2 k4n4s1/2 k3n12s1 shuffle2"}  # 9 pixels of LR become 20
+    folding = {**zoo.SPECS["rrdb_unshuffle"], **TINY["rrdb"]}
+    for spec, scale, fits, wrong, near in (
+        ("unet_sn_discriminator", 1, 96, 100, "96 and 104"),
+        *((spec, 2, 16, 18, "16 and 20") for spec in (meeting, growing, folding)),
+    ):
+        models.require_patch_size(spec, fits, scale)
+        with pytest.raises(
+            ValueError, match=rf"must suit the strides of \w+\. Received: {wrong} pixels; {near} would$"
+        ):
+            models.require_patch_size(spec, wrong, scale)
+    with pytest.raises(ValueError, match=r"maps that meet in wrong must have one size\. Received: .*\(32, 32, 3\)"):
+        models.require_scale({"name": "wrong", "scale": 2, "body": {"add": "k3n48s1 shuffle4", "skip": "bilinear"}}, 2)
+
+
 @pytest.mark.parametrize("name", ["srresnet", "edsr_baseline", "msrresnet", "rcan", "compact", "srvgg"])
 def test_a_constant_picture_shows_no_grid_at_the_start(name):
     """ICNR: away from the border every pixel of the output is the same (peers.md T22)."""
