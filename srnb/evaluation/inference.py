@@ -79,6 +79,11 @@ def upscale(model, lr, **options):
     return np.concatenate(list(strips(model, lr, **options)))
 
 
+def luma(images):
+    """Return what a network of one channel sees of RGB images (..., H, W, 3) in [0, 1]: Y of BT.601, (..., H, W, 1)."""
+    return images @ YCBCR[:1].T + YCBCR_OFFSET[0]
+
+
 def strips(
     model,
     lr,

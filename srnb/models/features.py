@@ -16,6 +16,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from srnb import files
@@ -99,6 +100,11 @@ def build(net="vgg16", taps=("block2_conv2",), *, before_activation=False, pooli
         model.get_layer(name).set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
     model.trainable = False
     return model
+
+
+def maps_of(network, images):
+    """Return the maps of a network of `build` for images (N, H, W, 3), or (N, H, W, 1) for grey ones."""
+    return network(ops.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images)
 
 
 def lpips_heads(net):

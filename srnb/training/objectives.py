@@ -74,8 +74,9 @@ def terms(
         weighted["pixel"] = (pixel_weight, losses.pixel_loss(pixel_loss, steps=updates))
     if perceptual_weight or style_weight:
         layers, weights = _split(feature_layers), _numbers("feature_weights", feature_weights, float)
-        extractor = features.build(feature_network, layers, before_activation=before_activation)
-        frozen.append(extractor)
+        network = features.build(feature_network, layers, before_activation=before_activation)
+        frozen.append(network)
+        extractor = partial(features.maps_of, network)
     if perceptual_weight:
         if distance not in losses.PIXEL:
             raise ValueError(f"distance must be one of {', '.join(losses.PIXEL)}. Received: {distance!r}")
@@ -88,7 +89,7 @@ def terms(
     if lpips_weight:
         judge = features.build(lpips_network, features.lpips_taps(lpips_network))
         frozen.append(judge)
-        options = {"features": judge, "heads": features.lpips_heads(lpips_network)}
+        options = {"features": partial(features.maps_of, judge), "heads": features.lpips_heads(lpips_network)}
         weighted["lpips"] = (lpips_weight, partial(losses.lpips, **options))
     if total_variation_weight:
         weighted["total_variation"] = (total_variation_weight, lambda hr, sr: losses.total_variation(sr))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from srnb import losses, models
-from srnb.evaluation import maps
+from srnb.evaluation import maps, metrics
 from srnb.reports.controls import gradients
 
 pytestmark = pytest.mark.backends
@@ -52,6 +52,15 @@ def moments():
 
     hr = np.random.default_rng(0).random((120, 140, 3), "float32")
     return hr, {"before": moment(hr**2), "after <b>": moment(hr**1.1), "alone": gradients.Moment(hr**2, {})}
+
+
+def test_a_discriminator_of_one_channel_judges_the_luma():
+    hr = np.random.default_rng(0).random((40, 48, 3), "float32")
+    critic = models.build("srgan_discriminator", width=4, grid=1, channels=1)
+    moment = gradients.Moment(hr**2, {"pixel": (1.0, losses.PIXEL["mse"])}, critic, losses.adversarial_loss("vanilla"))
+    np.testing.assert_allclose(moment.seen(hr), metrics.luma(255 * hr) / 255, atol=1e-6)
+    page = gradients.view({"before": moment}, hr, np.s_[4:36, 4:36], 32)
+    assert "gradient of pixel" in page and "logit of HR" in page
 
 
 def test_a_row_for_each_moment(moments):

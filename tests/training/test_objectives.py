@@ -44,6 +44,9 @@ def test_lpips_as_a_loss_is_the_metric_of_its_network(net, metric):
     weight, loss = terms["lpips"]
     assert weight == 0.5 and len(frozen) == 1
     assert float(loss(hr[None], sr[None])) == pytest.approx(metrics.lpips(sr, hr, net=metric), rel=1e-5)
+    luma = (hr[None, ..., :1], sr[None, ..., :1])  # what a network of one channel gives
+    grey = metrics.lpips(*(np.repeat(image[0], 3, axis=-1) for image in luma), net=metric)
+    assert float(loss(*luma)) == pytest.approx(grey, rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from srnb import backend
-from srnb.evaluation import maps
+from srnb.evaluation import inference, maps
 from srnb.reports import embedded
 from srnb.reports.controls import still
 from srnb.reports.controls.pointer import Pointer
@@ -44,6 +44,11 @@ class Moment:
         """The inference of the discriminator, see `maps.logits`."""
         return backend.compile_network(self.critic)
 
+    def seen(self, picture):
+        """Return what the losses and the discriminator see of a picture: luma where that takes one channel."""
+        grey = self.critic is not None and self.critic.input_shape[-1] == 1
+        return inference.luma(picture) if grey else picture
+
 
 def show(moments, hr, *, area, window):
     """Display the maps of each moment in a part of a photograph.
@@ -60,15 +65,16 @@ def view(moments, hr, area, window):
     area = tuple(slice(side.start, side.stop - (side.stop - side.start) % 16) for side in area)  # what a U-Net halves
     for name, moment in moments.items():
         shown = {f"SR, {name}": moment.picture[area], "HR": hr[area]}
+        sr_seen, hr_seen = map(moment.seen, shown.values())
         shown |= {
             term.replace("_", " "): signed(gradient.sum(axis=-1), f"gradient of {term}")
-            for term, gradient in moment.gradients(hr[area], moment.picture[area]).items()
+            for term, gradient in moment.gradients(hr_seen, sr_seen).items()
         }
         notes = {}
         if moment.critic is not None:
             logits = {
-                f"logit of {kind}": maps.logits(moment.critic, picture[area], window=window, compiled=moment.compiled)
-                for kind, picture in (("SR", moment.picture), ("HR", hr))
+                f"logit of {kind}": maps.logits(moment.critic, picture, window=window, compiled=moment.compiled)
+                for kind, picture in (("SR", sr_seen), ("HR", hr_seen))
             }
             middle = np.mean([each.mean() for each in logits.values()])
             limit = max(np.abs(each - middle).max() for each in logits.values())
