@@ -29,13 +29,13 @@ class Trainer:
     discriminator_steps: the discriminator is updated at every step, the generator at every n-th one; each step has a
         batch of its own. Wasserstein critics use 5.
     frozen: feature networks inside the terms, so that no backend compiles their weights in as constants.
-    ema_decay: the second generator `average` follows as decay * average + (1 - decay) * generator, including moving
-        statistics of BatchNorm; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
+    ema_decay: the second generator `average` follows every update as decay * average + (1 - decay) * generator,
+        including moving statistics of BatchNorm; 0 makes it a copy. 0.999 is the ESRGAN authors' value for long runs.
     jit_compile: XLA on TensorFlow, see `backend.compile_step`.
     parameters: dict for JSON, stored in checkpoints, that a resumed training must share with the interrupted one.
 
     A generator of one channel learns from the luma of the batches, as `inference.upscale` will give it; the terms and
-    the discriminator then see nothing else.
+    the discriminator then see nothing else, feature networks see it as grey.
     With two optimizers the players can have different rates (TTUR); clipping, gradient accumulation and loss scaling
     belong to the optimizers (see `optimizers.adam`). Losses are computed in float32 whatever the networks' precision.
     """
@@ -103,15 +103,19 @@ class Trainer:
             layers.set_reference(network, images)  # by the weights of now
         if generator_moves:
             learning_rate = ops.convert_to_tensor(self.generator_optimizer.learning_rate)  # of this step, so read first
+            updates = ops.copy(self.generator_optimizer.iterations)
             sr, logs = backend.minimize(
                 lambda: self._generator_objective(lr, hr), self.generator, self.generator_optimizer, self._all_variables
             )
             logs["learning_rate"] = learning_rate
             if hasattr(self.generator_optimizer, "dynamic_scale"):
                 logs["loss_scale"] = ops.convert_to_tensor(self.generator_optimizer.dynamic_scale)
+            # while gradients accumulate there is nothing new to follow
+            new = self.generator_optimizer.iterations > updates
+            keep, take = ops.where(new, self.ema_decay, 1.0), ops.where(new, 1 - self.ema_decay, 0.0)
             for average, variable in zip(self.average.variables, self.generator.variables, strict=True):
                 if "float" in variable.dtype:
-                    average.assign(self.ema_decay * average + (1 - self.ema_decay) * variable)
+                    average.assign(keep * average + take * variable)
                 else:  # counters of random generators
                     average.assign(variable)
         else:
@@ -156,8 +160,7 @@ class Trainer:
         """Return what the networks see of a batch: RGB, or luma for a generator of one channel."""
         if self.generator.input_shape[-1] != 1:
             return lr, hr
-        weights, offset = inference.YCBCR[:1].T, inference.YCBCR_OFFSET[0]
-        return ops.matmul(lr, weights) + offset, ops.matmul(hr, weights) + offset
+        return inference.luma(lr), inference.luma(hr)
 
     def _logits(self, images):
         return ops.cast(self.discriminator(images, training=True), "float32")
