@@ -17,9 +17,9 @@ from srnb.reports.controls import gradients
 pytestmark = pytest.mark.backends
 
 
-def brightness(output):
+def brightness(output, channels=3):
     """Return a network that finds bright pictures real, with a map of logits or a single one."""
-    picture = keras.Input((None, None, 3))
+    picture = keras.Input((None, None, channels))
     if output == "map":
         return keras.Model(picture, keras.layers.AveragePooling2D(8)(10 * picture)[..., :1])
     return keras.Model(picture, keras.layers.GlobalAveragePooling2D()(10 * picture)[:, :1])
@@ -56,7 +56,7 @@ def moments():
 
 def test_a_discriminator_of_one_channel_judges_the_luma():
     hr = np.random.default_rng(0).random((40, 48, 3), "float32")
-    critic = models.build("srgan_discriminator", width=4, grid=1, channels=1)
+    critic = brightness("map", channels=1)
     moment = gradients.Moment(hr**2, {"pixel": (1.0, losses.PIXEL["mse"])}, critic, losses.adversarial_loss("vanilla"))
     np.testing.assert_allclose(moment.seen(hr), metrics.luma(255 * hr) / 255, atol=1e-6)
     page = gradients.view({"before": moment}, hr, np.s_[4:36, 4:36], 32)
