@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -143,6 +144,24 @@ def test_a_disk_without_room_for_the_copy_of_a_notebook(small_disk):
     with pytest.raises(kernel.Failure, match=r"OSError: \[Errno 28\] No space left on device: '.*/01_data\.running"):
         complete(run)
     assert run.read()["status"] == "failed" and not kernels_of()
+
+
+@pytest.mark.parametrize("fault", ["read-only", "busy"])
+def test_a_home_where_nothing_can_be_signed(folder, tmp_path, monkeypatch, fault):
+    if fault == "read-only":  # to root nothing is: a file stands where the folder would be made
+        (tmp_path / "home").touch()
+        monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "home" / "jupyter"))
+    else:
+        error = sqlite3.OperationalError("database is locked")
+        monkeypatch.setattr(NotebookNotary, "sign", lambda *_: (_ for _ in ()).throw(error))
+    write(folder, "01_data", "print('done')")
+    write(folder, "02_train", "1 / 0")
+    run, heard = begin(folder), []
+    with pytest.raises(kernel.Failure, match="02_train, cell 4: ZeroDivisionError"):
+        grid.complete(run, echo=heard.append)
+    assert text(run.folder / "01_data.ipynb").strip() == "done" and not list(run.folder.glob("*.running*"))
+    (told,) = [line for line in heard if "01_data.ipynb, which could not be signed" in line]
+    assert ("home" if fault == "read-only" else "database is locked") in told
 
 
 def test_resume_goes_on_from_the_notebook_that_failed(folder):
