@@ -301,7 +301,7 @@ def _take_up(run, notebooks, preset, overrides, backend, take_over):
     paths = [*own, *added]
     values = presets.resolve(paths, preset=preset, overrides=overrides, folder=own[0].parent)
     values = record["values"] | chain.settle(values, paths, results=run.folder.parent, backend=record["backend"])
-    chain.require_same(run, chain.effective(own, values))
+    chain.require_same(run, own, values)
     if backend and backend != record["backend"]:
         raise ValueError(f"a run must go on with its backend, {record['backend']}. Received: {backend}")
     if added:

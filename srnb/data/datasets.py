@@ -87,7 +87,7 @@ def pairs(name, *, scale):
 
     The LR path is None throughout if the set has no LR files for this scale. Pairs taken through two lenses are
     recognised by RealSR's names anywhere below a folder: NAME_HR.png beside NAME_LR4.png (Cai et al. 2019).
-    Raises ValueError for a picture without its partner.
+    Raises ValueError for a picture without its partner, and for two of one stem where there are LR files.
     """
     if name == "sample":
         return [(path, None) for path in photographs(name, "test")]
@@ -102,17 +102,25 @@ def pairs(name, *, scale):
     low = [folder for folder in low if folder.is_dir()]
     if not low:
         return [(path, None) for path in paths]
-    hr = {path.stem: path for path in paths}
-    lr = {path.stem.removesuffix(f"x{scale}"): path for path in images.find(low[0])}
+    hr, lr = _by_stem(paths), _by_stem(images.find(low[0]), suffix=f"x{scale}")
     if hr.keys() != lr.keys():
         alone = ", ".join(sorted(hr.keys() ^ lr.keys()))
         raise ValueError(f"every HR must have an LR of the same stem in {low[0]}. Received without partner: {alone}")
     return [(hr[stem], lr[stem]) for stem in sorted(hr)]
 
 
+def _by_stem(paths, *, suffix=""):
+    """Return {stem without `suffix`: path}. Raises ValueError if two have the same."""
+    found = {}
+    for path in paths:
+        if (other := found.setdefault(path.stem.removesuffix(suffix), path)) is not path:
+            raise ValueError(f"HR and LR are matched by stem, which only one must have. Received: {other} and {path}")
+    return found
+
+
 def _real_pairs(root, scale):
     """Return the pairs NAME_HR and NAME_LR<scale> below a folder, named as in RealSR; [] if there are none."""
-    low = sorted(path for path in root.rglob(f"*_LR{scale}.*") if path.is_file())
+    low = sorted(path for path in root.rglob(f"[!.]*_LR{scale}.*") if path.is_file())
     both = [(next(iter(path.parent.glob(f"{glob.escape(_bare(path))}_HR.*")), None), path) for path in low]
     if alone := [path.name for hr, path in both if hr is None]:
         raise ValueError(f"every NAME_LR{scale} must have its NAME_HR beside it. Received: {', '.join(alone)} alone")

@@ -50,5 +50,6 @@ def require_disjoint(train, test):
     """Raise ValueError with the names if a photograph is in both `train` and `test`, given as to `overlap`."""
     both = overlap(train, test)
     if both:
-        names = ", ".join(f"{trained.name} = {tested.name}" for trained, tested in both)
+        names = ", ".join(f"{trained.name} = {tested.name}" for trained, tested in both[:10])
+        names += f" and {len(both) - 10} more" if len(both) > 10 else ""
         raise ValueError(f"no photograph may be both trained and tested on; remove one of each. Received: {names}")

@@ -6,6 +6,7 @@ of PNG are checked. JPEG, WebP, AVIF and others have none: a damaged file that s
 """
 
 import io
+import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -73,14 +74,15 @@ def problems(paths, *, max_pixels=MAX_PIXELS, progress=None):
 
 
 def find(folder):
-    """Return the image files in a folder and below, sorted by path. Nothing is opened.
+    """Return the image files in a folder and below, sorted by path, without hidden ones. Nothing is opened.
 
-    Raises FileNotFoundError if there are none, ValueError if one is not a regular file.
+    Raises FileNotFoundError if there are none, ValueError if one is not a regular file, OSError if a folder cannot be
+    listed.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"a folder of images must exist. Received: {folder}")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    paths = sorted(path for path in _below(folder) if path.suffix.lower() in SUFFIXES)
     special = [str(p) for p in paths if not p.is_file()]  # opening a FIFO or a device might never end
     if special:
         raise ValueError(
@@ -92,6 +94,21 @@ def find(folder):
     return paths
 
 
+def _below(folder):
+    """Yield what is in a folder and below, without hidden names. Links are followed, to each folder once: no loops."""
+
+    def fail(error):
+        raise error
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        if real not in seen:
+            yield from (Path(place, name) for name in (*folders, *names) if not name.startswith("."))
+        seen.add(real)
+
+
 def statistics(image):
     """Describe how much a super-resolution network can learn from an image, float (H, W, 3) in [0, 1].
 
@@ -101,8 +118,8 @@ def statistics(image):
     grey = (image.astype(np.float64) @ [0.299, 0.587, 0.114]) * 255
     share = np.bincount(np.rint(grey.ravel()).astype(int), minlength=256) / grey.size
     share = share[share > 0]
-    gradient = np.mean(np.diff(grey, axis=0) ** 2) + np.mean(np.diff(grey, axis=1) ** 2)
     height, width = image.shape[:2]
+    gradient = sum(np.mean(np.diff(grey, axis=axis) ** 2) for axis in (0, 1) if grey.shape[axis] > 1)
     return {"width": width, "height": height, "entropy": float(-share @ np.log2(share)), "gradient": float(gradient)}
 
 

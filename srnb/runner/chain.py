@@ -147,12 +147,16 @@ def extend(run, notebooks, *, values):
     )
 
 
-def require_same(run, parameters):
-    """Raise ValueError with all differences unless a run was begun with these `effective` parameters."""
-    begun, asked = (
+def require_same(run, notebooks, values):
+    """Raise ValueError with all differences unless a run was begun with these `values`.
+
+    A parameter that a notebook has got since must have its default.
+    """
+    begun, asked, defaults = (
         {(stem, name): value for stem, cell in cells.items() for name, value in cell.items()}
-        for cells in (run.read()["parameters"], parameters)
+        for cells in (run.read()["parameters"], effective(notebooks, values), effective(notebooks, {}))
     )
+    begun = defaults | begun
     differences = [
         f"{key[0]}: {key[1]} is {begun.get(key, 'missing')!r} in the run, {asked.get(key, 'missing')!r} asked for"
         for key in {**begun, **asked}
@@ -194,8 +198,15 @@ def execute(run, stems=None, *, compared=(), threads=None, gpu=None, timeout=Non
         stem, state = path.stem, record["notebooks"][path.stem]
         if state["status"] == "complete" or (stems is not None and stem not in stems):
             continue
+        own = record["parameters"][stem]
+        since = {name: value for name, value in known.items() if name not in own and name not in presets.RUNNER}
+        if since:
+            told = ", ".join(f"{name} {value!r}" for name, value in since.items())
+            echo(f"{label}{stem} · new since the run was begun, by default: {told}")
+            own |= since
+            run.update(parameters=record["parameters"])
         filled = {"run_folder": str(run.folder), "resume": state["status"] != "pending", "runs": ",".join(compared)}
-        values = record["parameters"][stem] | {name: value for name, value in filled.items() if name in known}
+        values = own | {name: value for name, value in filled.items() if name in known}
         echo(f"{label}{stem} · notebook {number} of {len(record['notebooks'])}")
         with recorded(run, stem) as note:
             watch = kernel.Watch(f"{label}{stem}", _noting(run, echo))

@@ -99,7 +99,7 @@ def begin(planned, *, results, prefix, backend, preset, base=None, data=None):
         run = runs.Run(Path(results) / f"{prefix}-{variation}")
         values = chain.settle(values, paths, results=results, backend=backend)
         if run.read():
-            chain.require_same(run, chain.effective(paths, values))
+            chain.require_same(run, paths, values)
         else:
             fixed = {"backend": backend, "preset": preset, "variation": variation, "base": base, "data": data}
             chain.begin(run.folder, paths, values=values, **fixed)

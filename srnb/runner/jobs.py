@@ -96,9 +96,13 @@ def submitted(run):
 
 
 def queued(begun):
-    """Return {folder: entry of `slurm.queue`} for those of the begun runs that have a waiting or running job."""
+    """Return {folder: entry of `slurm.queue`} for those of the begun runs that have a waiting or running job.
+
+    None if Slurm cannot be queried.
+    """
     jobs = {job: run.folder for run in begun for job in submitted(run)}
-    return {jobs[job]: said for job, said in reversed((slurm.queue(list(jobs)) or {}).items())}
+    queue = slurm.queue(list(jobs))
+    return None if queue is None else {jobs[job]: said for job, said in reversed(queue.items())}
 
 
 def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_run=False, echo=print):
@@ -110,6 +114,9 @@ def submit(planned, *, cluster="slurm", extra=(), workers=1, timeout=None, dry_r
     site = settings(cluster)
     every = {folder: runs.Run(folder) for _, folders, _ in planned for folder in folders}
     busy = queued(every.values())
+    if busy is None and not dry_run:
+        raise ValueError("squeue must say what is queued, or runs might be submitted twice. Received: no answer")
+    busy = busy or {}
     after = sorted({said["job"].split("_")[0] for said in busy.values()})
     waiting = set()
     for folder, run in every.items():

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import sqlite3
 import tempfile
 import threading
 import time
@@ -88,9 +89,17 @@ def run(path, copy, parameters, *, environment, watch, timeout=None):
             watch.stop()
             notebook = _read(running)
             if notebook:
-                NotebookNotary().sign(notebook)
+                _sign(notebook, copy, watch)
                 running.replace(copy)
             running.unlink(missing_ok=True)
+
+
+def _sign(notebook, copy, watch):
+    """Sign an executed copy. A home that is read-only, full, or busy with other jobs is no reason to end a run."""
+    try:
+        NotebookNotary().sign(notebook)
+    except (OSError, sqlite3.Error) as error:
+        watch.write(f"Jupyter will not trust the widgets in {copy.name}, which could not be signed: {error}\n")
 
 
 def _literal(path):

@@ -8,6 +8,7 @@ others are kept as the list of a run's attempts; only a Jupyter kernel, which ta
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -76,6 +77,7 @@ def _take(run, take_over, about):
         "host": socket.gethostname(),
         "pid": process.pid,
         "created": process.create_time(),
+        "boot": psutil.boot_time(),
         **slurm.own_job(),
         **about,
         "started": runs.now(),
@@ -106,7 +108,10 @@ def _lives(owner, path, take_over):
     if owner.get("host") == socket.gethostname():
         try:
             process = psutil.Process(owner["pid"])
-            return abs(process.create_time() - owner["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+            # both times are by today's clock: when that is set, they move together
+            moved = psutil.boot_time() - owner.get("boot", psutil.boot_time())
+            same = abs(process.create_time() - owner["created"] - moved) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
     if owner.get("job"):
@@ -116,7 +121,16 @@ def _lives(owner, path, take_over):
         queue = slurm.queue([owner["job"]])
         if queue is not None:
             return owner["job"] in queue and queue[owner["job"]]["state"] not in slurm.WAITING
-    return not take_over and time.time() - path.stat().st_mtime < SILENT
+    return not take_over and _now(path.parent) - path.stat().st_mtime < SILENT
+
+
+def _now(folder):
+    """Return the time by the clock that sets the times of files: a file server's may differ from this host's."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            return os.stat(file.name).st_mtime
+    except OSError:  # where nothing can be written no lock can be taken either: this is for a listing
+        return time.time()
 
 
 def _said(owner):

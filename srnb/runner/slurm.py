@@ -58,7 +58,7 @@ def script(folders, command, *, name, options, workers, setup=(), warning=120):
     return "\n".join(
         [
             "#!/bin/bash",
-            *(f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in settled.items()),
+            *(f"#SBATCH --{name}{_value(value)}" for name, value in settled.items()),
             "folders=(",
             *(f"  {shlex.quote(str(folder))}" for folder in folders),
             ")",
@@ -72,6 +72,11 @@ def script(folders, command, *, name, options, workers, setup=(), warning=120):
             "",
         ]
     )
+
+
+def _value(value):
+    """Return the value of an option as sbatch reads it: quoted as by a shell, but a backslash always escapes."""
+    return "" if value is None else "=" + shlex.quote(value.replace("\\", "\\\\"))
 
 
 def submission(after=()):

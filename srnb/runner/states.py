@@ -29,7 +29,7 @@ def listing(results, names=None):
 
 def states(begun):
     """Return a line for each run: `queued (Resources)`, `running · 02_pretrain │ pretrain 350/900 … left`, `done`."""
-    queue = jobs.queued(begun)
+    queue = jobs.queued(begun) or {}
     return [_state(run, queue.get(run.folder)) for run in begun]
 
 

@@ -220,6 +220,14 @@ def test_pairs_match_by_stem_and_miss_nobody(tmp_path):
         datasets.pairs(own, scale=4)
 
 
+@pytest.mark.parametrize("name", ["HR/X4/below/a.png", "LR_bicubic/X4/a.png"])
+def test_pairs_of_one_stem_are_refused(tmp_path, name):
+    for own in ("HR/X4/a.png", "LR_bicubic/X4/ax4.png", name):
+        photograph(tmp_path / own)
+    with pytest.raises(ValueError, match=rf"matched by stem.* Received: .*a(x4)?\.png and .*{name}|{name} and "):
+        datasets.pairs(str(tmp_path), scale=4)
+
+
 def test_added_folder_has_a_name(tmp_path):
     photograph(tmp_path / "holiday" / "one.png")
     datasets.add("mine", tmp_path / "holiday")
@@ -319,7 +327,13 @@ def test_a_folder_beside_the_user_never_takes_a_name(data, tmp_path, monkeypatch
 
 def test_real_pairs_are_found_by_their_names_and_none_may_be_alone(tmp_path):
     folder = tmp_path / "RealSR" / "Canon" / "Test" / "4"
-    for name in ("Canon_001_HR.png", "Canon_001_LR4.png", "Canon_[2]_HR.png", "Canon_[2]_LR4.png"):
+    for name in (
+        "Canon_001_HR.png",
+        "Canon_001_LR4.png",
+        "Canon_[2]_HR.png",
+        "Canon_[2]_LR4.png",
+        "._Canon_001_LR4.png",
+    ):
         photograph(folder / name)
     photograph(folder.parent / "2" / "Canon_001_HR.png")
     photograph(folder.parent / "2" / "Canon_001_LR2.png")

@@ -24,6 +24,12 @@ def test_sees_through_compression_size_and_mirroring(tmp_path):
         duplicates.require_disjoint(hashes, test)
 
 
+def test_of_many_duplicates_the_first_are_named():
+    train = {f"{number}.png": "0" * 16 for number in range(3000)}
+    with pytest.raises(ValueError, match=r"Received: 0\.png = flat\.png, .* and 2990 more$"):
+        duplicates.require_disjoint(train, [("flat.png", np.zeros((32, 32, 3), np.uint8))])
+
+
 def test_shards_have_the_hashes_of_their_files(tmp_path):
     paths = datasets.photographs("sample", "test")[:2]
     index = shards.prepare(paths, tmp_path)

@@ -1,5 +1,6 @@
 """Reading against Pillow where Pillow is right, against the arrays that were written where it is not (16 bits)."""
 
+import errno
 import io
 import os
 import struct
@@ -302,6 +303,38 @@ def test_find_sorts_and_complains(tmp_path):
     assert [str(path.relative_to(tmp_path)) for path in images.find(tmp_path)] == ["a.jpg", "b.PNG", "below/c.tif"]
     with pytest.raises(FileNotFoundError, match="must exist"):
         images.find(tmp_path / "nowhere")
+
+
+def test_find_follows_links_without_going_round_and_leaves_hidden_folders_out(tmp_path):
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "photographs"
+    for path in (elsewhere / "a.png", folder / "own" / "b.png", folder / ".thumbnails" / "b.png"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "own" / "up").symlink_to("..")
+    assert [str(path.relative_to(folder)) for path in images.find(folder)] == ["linked/a.png", "own/b.png"]
+
+
+def test_find_says_which_folder_it_cannot_list(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.png").touch()
+    listed = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("below"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may list everything
+    with pytest.raises(PermissionError, match="below"):
+        images.find(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5, 3), (5, 1, 3)])
+@pytest.mark.filterwarnings("error")
+def test_statistics_of_a_line(shape):
+    assert images.statistics(np.full(shape, 0.5, np.float32))["gradient"] == 0
 
 
 def test_statistics_by_hand():

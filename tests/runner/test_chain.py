@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -145,6 +146,24 @@ def test_a_disk_without_room_for_the_copy_of_a_notebook(small_disk):
     assert run.read()["status"] == "failed" and not kernels_of()
 
 
+@pytest.mark.parametrize("fault", ["read-only", "busy"])
+def test_a_home_where_nothing_can_be_signed(folder, tmp_path, monkeypatch, fault):
+    if fault == "read-only":  # to root nothing is: a file stands where the folder would be made
+        (tmp_path / "home").touch()
+        monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "home" / "jupyter"))
+    else:
+        error = sqlite3.OperationalError("database is locked")
+        monkeypatch.setattr(NotebookNotary, "sign", lambda *_: (_ for _ in ()).throw(error))
+    write(folder, "01_data", "print('done')")
+    write(folder, "02_train", "1 / 0")
+    run, heard = begin(folder), []
+    with pytest.raises(kernel.Failure, match="02_train, cell 4: ZeroDivisionError"):
+        grid.complete(run, echo=heard.append)
+    assert text(run.folder / "01_data.ipynb").strip() == "done" and not list(run.folder.glob("*.running*"))
+    (told,) = [line for line in heard if "01_data.ipynb, which could not be signed" in line]
+    assert ("home" if fault == "read-only" else "database is locked") in told
+
+
 def test_resume_goes_on_from_the_notebook_that_failed(folder):
     write(folder, "01_data", "pathlib.Path(run_folder, 'made').touch(exist_ok=False)")
     write(folder, "02_train", "assert resume, 'first time'", parameters=RUN_FOLDER + "\nresume = False")
@@ -183,9 +202,27 @@ def test_a_run_without_variations_has_none_to_stop_before(folder):
 def test_a_run_goes_on_as_it_was_begun(folder):
     write(folder, "01_data", parameters="steps = 1\nrate = 0.5")
     run = begin(folder, values={"steps": 3})
-    chain.require_same(run, {"01_data": {"steps": 3, "rate": 0.5}})
+    paths = presets.notebooks(folder=folder)
+    chain.require_same(run, paths, {"steps": 3, "rate": 0.5})
     with pytest.raises(ValueError, match="01_data: steps is 3 in the run, 4 asked for"):
-        chain.require_same(run, {"01_data": {"steps": 4, "rate": 0.5}})
+        chain.require_same(run, paths, {"steps": 4, "rate": 0.5})
+
+
+def test_a_run_goes_on_with_the_default_of_a_parameter_that_its_notebook_has_got_since(folder):
+    write(folder, "01_data", "print('here')", parameters="steps = 1")
+    write(folder, "02_train", "print(steps, momentum)", parameters="steps = 1\nmomentum = 0.5")
+    run, heard = begin(folder, values={"steps": 3}), []
+    record = run.read()
+    del record["parameters"]["02_train"]["momentum"]
+    run.update(parameters=record["parameters"])
+    paths = presets.notebooks(folder=folder)
+    with pytest.raises(ValueError, match=r"02_train: momentum is 0\.5 in the run, 0\.9 asked for"):
+        chain.require_same(run, paths, {"steps": 3, "momentum": 0.9})
+    chain.require_same(run, paths, {"steps": 3})
+    grid.complete(run, echo=heard.append)
+    assert "02_train · new since the run was begun, by default: momentum 0.5" in heard
+    assert text(run.folder / "02_train.ipynb") == "3 0.5\n"
+    assert run.read()["parameters"]["02_train"] == {"steps": 3, "momentum": 0.5}
 
 
 def test_only_one_at_a_time(folder):

@@ -2,11 +2,13 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 import toy
 
@@ -111,6 +113,23 @@ def test_another_host_counts_as_alive_until_it_is_silent_or_the_user_says_so(run
     os.utime(path, (silent, silent))
     with lock.held(run):
         pass
+
+
+def test_a_clock_that_was_set_does_not_make_a_living_owner_a_dead_one(run):
+    process, set_by = psutil.Process(), 3600
+    times = {"created": process.create_time() - set_by, "boot": psutil.boot_time() - set_by}
+    owned(run, host=socket.gethostname(), pid=process.pid, **times)
+    with pytest.raises(ValueError, match=f"process {process.pid} on"), lock.held(run):
+        pass
+
+
+def test_a_file_server_whose_clock_is_behind_does_not_make_a_living_owner_a_dead_one(run, monkeypatch):
+    owned(run)
+    server = time.time()
+    monkeypatch.setattr(time, "time", lambda: server + lock.SILENT + 60)
+    with pytest.raises(ValueError, match="process 1 on elsewhere"), lock.held(run):
+        pass
+    assert sorted(path.name for path in (run.folder / "owners").iterdir()) == ["1.json"]
 
 
 def test_a_file_without_a_record_holds_the_run_for_a_while(run):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,32 @@ def test_a_scheduler_that_does_not_answer_is_said(place, monkeypatch):
     monkeypatch.setattr(slurm, "PATIENCE", 0.1)
     with pytest.raises(ValueError, match="sbatch must answer within"):
         slurm.submit("#!/bin/sh\n")
+
+
+def test_nothing_is_submitted_twice_while_the_queue_cannot_be_read(place, monkeypatch):
+    (place / "bin").mkdir()
+    for name, text in {
+        "sbatch": "echo 7",
+        "squeue": "echo slurm_load_jobs error: Socket timed out >&2; exit 1",
+    }.items():
+        (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(place / "bin"), prepend=os.pathsep)
+    toy.srnb(place, "run", "01", "--run", "once", "--cluster", "slurm")
+    said = toy.srnb(place, "run", "--resume", "once", "--cluster", "slurm")
+    assert said.startswith(
+        "Error: squeue must say what is queued, or runs might be submitted twice. Received: no answer"
+    )
+    assert jobs.submitted(toy.run_of(place, "once")) == ["7_0"]
+    assert "once  sample" in toy.srnb(place, "runs")
+
+
+def test_values_of_options_reach_sbatch_as_they_are():
+    options = {"comment": 'it\'s "so" #1 \\x', "time": "1:00", "exclusive": None}
+    text = slurm.script(["a"], ["srnb"], name="a b's", options=options, workers=1)
+    read = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("#SBATCH")]
+    assert ["--job-name=srnb-a b's"] in read and ["--time=1:00"] in read and ["--exclusive"] in read
+    assert ['--comment=it\'s "so" #1 \\\\x'] in read  # to sbatch a backslash escapes within quotes, too
 
 
 def test_settings_hold_what_is_known(place):
@@ -245,7 +272,7 @@ def test_preempted(slurmed, place):
 
 @needs_slurm
 def test_cancelled_and_submitted_again(slurmed, place):
-    run = begun(place, "ended")
+    run = begun(place, "it's #1 of 2")
     subprocess.run(["scancel", jobs.submitted(run)[-1]], check=True)
     toy.until(lambda: not jobs.queued([run]))
     assert run.read()["status"] == "interrupted" and lock.holder(run) is None
