@@ -78,6 +78,7 @@ def render(run, *, trial=""):
         sentences=read("metrics.csv", article.sentences, table, differences) if compared else (),
         first=read("metrics.csv", article.first_table, table, differences, otherwise=None) if compared else None,
         tables=read("metrics.csv", _tables, run),
+        prices=read("metrics.csv", _prices, run, otherwise=None),
         scenes=scenes,
         strips=strips,
         plane=plane,
@@ -116,7 +117,7 @@ def markdown(run):
     """Return the metrics of a run and its duration as Markdown tables, for a README."""
     record = run.read()
     return template("results.md.j2").render(
-        run=run, facts=article.facts(record), tables=_tables(run), steps=_steps(record)
+        run=run, facts=article.facts(record), tables=_tables(run), prices=_prices(run), steps=_steps(record)
     )
 
 
@@ -133,21 +134,38 @@ def _tables(run):
     if means is None:
         return tables
     measured = run.metrics()
+    means = means.drop(columns=list(metrics.COSTS), errors="ignore")
     for dataset, frame in means.groupby(level="dataset", sort=False):
-        frame, rows = frame.droplevel("dataset").dropna(axis="columns", how="all"), []
+        frame = frame.droplevel("dataset").dropna(axis="columns", how="all")
         rows_of = measured[measured["dataset"] == dataset]
-        for model, values in frame.iterrows():
-            cells = [{"text": _shown(values[m]), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
-            rows.append({"model": model, "cells": cells})
-        protocols = {m: rows_of.loc[rows_of["metric"] == m, "protocol"].iloc[0] for m in frame.columns}
-        headings = [article.heading(m) | {"protocol": protocols[m]} for m in frame.columns]
-        name, count = article.dataset(dataset), rows_of["image"].nunique()
-        tables.append({"dataset": name, "images": count, "metrics": headings, "rows": rows})
+        about = {"dataset": article.dataset(dataset), "images": rows_of["image"].nunique()}
+        tables.append(about | _table(frame, rows_of))
     return tables
 
 
+def _prices(run):
+    """Return what each model costs, as of `_tables` but for no dataset, None if nothing was measured."""
+    means = summary(run)
+    if means is None:
+        return None
+    known = [metric for metric in metrics.COSTS if metric in means]
+    measured = run.metrics()
+    frame = means[known].groupby(level="model", sort=False).first()  # costs are the same on every dataset
+    return _table(frame, measured) if known else None
+
+
+def _table(frame, measured):
+    """Return the headings and rows of a table, from a row per model and a column per metric."""
+    rows = []
+    for model, values in frame.iterrows():
+        cells = [{"text": _shown(values[m]), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
+        rows.append({"model": model, "cells": cells})
+    protocols = {m: measured.loc[measured["metric"] == m, "protocol"].iloc[0] for m in frame.columns}
+    return {"metrics": [article.heading(m) | {"protocol": protocols[m]} for m in frame.columns], "rows": rows}
+
+
 def _best(values, metric):
-    if metric not in metrics.METRICS or len(values) < 2:
+    if metric not in metrics.METRICS or metric in metrics.COSTS or len(values) < 2:
         return None
     return values.max() if metrics.METRICS[metric].direction == "higher" else values.min()
 
