@@ -162,8 +162,8 @@ def test_a_setting_is_seen_and_goes_to_the_parameters():
     one(control, "Pointer").centre = (96, 100)
     pictures.append(seen.value)
     assert len(set(pictures)) == 6, "each of them changes the pictures"
-    assert "scale = 3" in said.value and "&quot;blur1 bicubic noise20 jpeg40&quot;" in said.value
-    assert degrade.find("blur1 bicubic noise20 jpeg40")["random"]
+    assert "scale = 3" in said.value and "&quot;bicubic noise20 jpeg40&quot;" in said.value
+    assert degrade.find("bicubic noise20 jpeg40")["random"]
     one(control, "Text").value = "blur bicubic"
     assert "a degradation must be one of" in said.value
     one(control, "Text").value = "bicubic"
