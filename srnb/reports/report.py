@@ -89,6 +89,7 @@ def render(run, *, trial=""):
             stage
             | {
                 "number": next(number),
+                "title": article.TRAININGS.get(stage["name"], stage["name"]),
                 "markup": charts.markup(stage["charts"]),
                 "progress": read("figures", panel.crop, run, stage["name"], otherwise=""),
             }
@@ -103,7 +104,7 @@ def render(run, *, trial=""):
         command=read("run.json", article.command, run, record, otherwise=None),
         download=read("metrics.csv", _download, run, otherwise=None),
         environment=read("run.json", _environment, record, otherwise={}),
-        glossary=article.GLOSSARY,
+        glossary=read("metrics.csv", article.glossary, table, otherwise=article.GLOSSARY),
         notebooks=notebooks,
         headings=headings,
         unreadable=dict.fromkeys(unreadable),  # several parts may need one file
@@ -251,6 +252,7 @@ def _steps(record):
 def _environment(record):
     machine, data = record.get("machine") or {}, record.get("data") or {}
     shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in machine.items()}
+    shown = {{"memory_gib": "memory (GiB)"}.get(name, name): value for name, value in shown.items()}
     shown |= record.get("versions") or {}
     if data:
         shown["data"] = f"{data['name']}, {len(data['train'])} photographs to train on"

@@ -190,6 +190,15 @@ def test_limits_speak_of_intervals_only_where_there_are_some(tmp_path, count):
     assert ("so few have no interval" in limits) == (count == 4)
 
 
+def test_models_that_ship_are_among_the_words(tmp_path):
+    rows = [(model, "set", "image", "psnr_y", "", 25.0) for model in ("bicubic", "gan", "compact", "compact-gan")]
+    run = runs.Run(tmp_path / "run")
+    run.write_metrics(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    assert "<dt>compact, compact-gan</dt><dd>Trained for longer" in report.render(run).read_text()
+    run.write_metrics(pd.DataFrame(rows[:2], columns=evaluation.COLUMNS))
+    assert "ship with the package" not in report.render(run).read_text()
+
+
 def test_notices_are_text_beside_the_curves(tmp_path):
     run = runs.Run(tmp_path / "noticed")
     run.update(status="running", notebooks={})
@@ -197,6 +206,7 @@ def test_notices_are_text_beside_the_curves(tmp_path):
         run.log({"stage": "gan", "step": step, "pixel": 1 / step, "notice": f"colours drift <{step}>"})
     text = report.render(run).read_text()
     assert text.count("<polyline") == 1 and text.count("<li>step ") == 3
+    assert ">GAN training, 60 steps</h3>" in text
     assert "step 40: colours drift &lt;40&gt;" in text
 
 
