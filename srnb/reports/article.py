@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from srnb import evaluation, progress
+from srnb import evaluation, progress, shipped
 from srnb.evaluation import metrics
 
 FIRST = ("lpips_alex", "psnr_y", "ssim_y")  # metrics of the first screen
 RUNNER = ("run_folder", "resume", "runs")  # parameters that the runner fills by itself
+TRAININGS = {"pretrain": "Pretraining", "gan": "GAN training"}  # stages of the log
 STAGES = {"gan": "with a GAN", "pretrained": "by pixel loss"}
 GLOSSARY = {
     "HR, LR": "The photograph as it is, and the small version of it that the networks are given.",
     "bicubic": "LR enlarged by interpolation, without a network: the baseline of all differences.",
+    "pretrained, gan": "The generator after training by a pixel loss alone, and after the adversarial training that "
+    "went on from there.",
     "50% gan": "A network whose weights lie half way between the pretrained one and the GAN: a dial between true and "
     "convincing.",
     "PSNR": "How near a picture is to HR, in decibels of the mean squared error; higher is nearer.",
@@ -32,6 +35,15 @@ GLOSSARY = {
     "interval": "If a network changed nothing, each photograph's gain might as well have the other sign. The interval "
     "holds every mean difference that such a test of flipped signs does not reject at 5 %; it takes six photographs.",
 }
+
+
+def glossary(table):
+    """Return {word: meaning}, with the networks that ship among the models of `table`, which may be None."""
+    there = [] if table is None else [name for name in table["model"].unique() if name in shipped.names()]
+    if not there:
+        return GLOSSARY
+    meaning = "Trained for longer on more photographs, these ship with the package and are measured beside the run."
+    return {**GLOSSARY, ", ".join(there): meaning}
 
 
 def title(run, record):
@@ -196,9 +208,7 @@ def limits(record, table, differences, log):
     if degradation:
         found.append(f"LR was made by {degradation}; pictures of a camera are blurred and noisy in other ways.")
     if table is not None and "lpips_alex" in set(table["metric"]):
-        found.append(
-            "LPIPS is the opinion of a network and can be pleased by texture that is wrong; no person was asked."
-        )
+        found.append("LPIPS is the opinion of a network and can be pleased by texture that is wrong.")
     noticed = int(log["notice"].notna().sum()) if "notice" in log else 0
     if noticed:
         found.append(f"The trainer noticed something {_count(noticed, 'time')} on the way: see Training.")

@@ -78,7 +78,7 @@ def _balance(curves):
     (steps, real), (_, fake) = curves
     return {
         "name": "mean logit",
-        "last": f'real {real[-1]:.3g} <i class="second">fake {fake[-1]:.3g}</i>',
+        "last": f'<i class="first">real {real[-1]:.3g}</i> <i class="second">fake {fake[-1]:.3g}</i>',
         "kind": "balance",
         "svg": _svg(
             curves,

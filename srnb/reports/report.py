@@ -78,6 +78,7 @@ def render(run, *, trial=""):
         sentences=read("metrics.csv", article.sentences, table, differences) if compared else (),
         first=read("metrics.csv", article.first_table, table, differences, otherwise=None) if compared else None,
         tables=read("metrics.csv", _tables, run),
+        prices=read("metrics.csv", _prices, run, otherwise=None),
         scenes=scenes,
         strips=strips,
         plane=plane,
@@ -88,6 +89,7 @@ def render(run, *, trial=""):
             stage
             | {
                 "number": next(number),
+                "title": article.TRAININGS.get(stage["name"], stage["name"]),
                 "markup": charts.markup(stage["charts"]),
                 "progress": read("figures", panel.crop, run, stage["name"], otherwise=""),
             }
@@ -102,7 +104,7 @@ def render(run, *, trial=""):
         command=read("run.json", article.command, run, record, otherwise=None),
         download=read("metrics.csv", _download, run, otherwise=None),
         environment=read("run.json", _environment, record, otherwise={}),
-        glossary=article.GLOSSARY,
+        glossary=read("metrics.csv", article.glossary, table, otherwise=article.GLOSSARY),
         notebooks=notebooks,
         headings=headings,
         unreadable=dict.fromkeys(unreadable),  # several parts may need one file
@@ -116,7 +118,7 @@ def markdown(run):
     """Return the metrics of a run and its duration as Markdown tables, for a README."""
     record = run.read()
     return template("results.md.j2").render(
-        run=run, facts=article.facts(record), tables=_tables(run), steps=_steps(record)
+        run=run, facts=article.facts(record), tables=_tables(run), prices=_prices(run), steps=_steps(record)
     )
 
 
@@ -133,21 +135,38 @@ def _tables(run):
     if means is None:
         return tables
     measured = run.metrics()
+    means = means.drop(columns=list(metrics.COSTS), errors="ignore")
     for dataset, frame in means.groupby(level="dataset", sort=False):
-        frame, rows = frame.droplevel("dataset").dropna(axis="columns", how="all"), []
+        frame = frame.droplevel("dataset").dropna(axis="columns", how="all")
         rows_of = measured[measured["dataset"] == dataset]
-        for model, values in frame.iterrows():
-            cells = [{"text": _shown(values[m]), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
-            rows.append({"model": model, "cells": cells})
-        protocols = {m: rows_of.loc[rows_of["metric"] == m, "protocol"].iloc[0] for m in frame.columns}
-        headings = [article.heading(m) | {"protocol": protocols[m]} for m in frame.columns]
-        name, count = article.dataset(dataset), rows_of["image"].nunique()
-        tables.append({"dataset": name, "images": count, "metrics": headings, "rows": rows})
+        about = {"dataset": article.dataset(dataset), "images": rows_of["image"].nunique()}
+        tables.append(about | _table(frame, rows_of))
     return tables
 
 
+def _prices(run):
+    """Return what each model costs, as of `_tables` but for no dataset, None if nothing was measured."""
+    means = summary(run)
+    if means is None:
+        return None
+    known = [metric for metric in metrics.COSTS if metric in means]
+    measured = run.metrics()
+    frame = means[known].groupby(level="model", sort=False).first()  # costs are the same on every dataset
+    return _table(frame, measured) if known else None
+
+
+def _table(frame, measured):
+    """Return the headings and rows of a table, from a row per model and a column per metric."""
+    rows = []
+    for model, values in frame.iterrows():
+        cells = [{"text": _shown(values[m]), "best": values[m] == _best(frame[m], m)} for m in frame.columns]
+        rows.append({"model": model, "cells": cells})
+    protocols = {m: measured.loc[measured["metric"] == m, "protocol"].iloc[0] for m in frame.columns}
+    return {"metrics": [article.heading(m) | {"protocol": protocols[m]} for m in frame.columns], "rows": rows}
+
+
 def _best(values, metric):
-    if metric not in metrics.METRICS or len(values) < 2:
+    if metric not in metrics.METRICS or metric in metrics.COSTS or len(values) < 2:
         return None
     return values.max() if metrics.METRICS[metric].direction == "higher" else values.min()
 
@@ -233,6 +252,7 @@ def _steps(record):
 def _environment(record):
     machine, data = record.get("machine") or {}, record.get("data") or {}
     shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in machine.items()}
+    shown = {{"memory_gib": "memory (GiB)"}.get(name, name): value for name, value in shown.items()}
     shown |= record.get("versions") or {}
     if data:
         shown["data"] = f"{data['name']}, {len(data['train'])} photographs to train on"

@@ -122,7 +122,7 @@ def test_degradations_are_played_with(notebook, page):
     before = pictures(cell)
     slide(cell, "noise", "ArrowRight", 3)
     before = until_other(page, cell, before)
-    until(cell, ".widget-html-content pre", r'degradation = "blur1 bicubic noise3"')
+    until(cell, ".widget-html-content pre", r'degradation = "bicubic noise3"')
     cell.locator("svg[role=application]").click(position={"x": 40, "y": 40})
     before = until_other(page, cell, before)
     cell.locator("select").first.select_option("realesrgan")

@@ -83,7 +83,8 @@ def test_a_photograph_is_enlarged_by_blends_and_networks(photograph, tmp_path, m
     monkeypatch.chdir(tmp_path)
     made = trial.Trial([photograph], {name: name for name in ("compact-gan", "compact-photo", "compact")}, side=24)
     control = trial.control(made, "compact-gan", 1.0)
-    looked, said = one(control, "Output"), one(control, "HTML")
+    looked, (between, said) = one(control, "Output"), every(control, "HTML")
+    assert between.value == "<small>0: compact, 1: compact-gan</small>"
     assert 'data-name="compact-gan"' in shown(looked) and "download" in said.value
     blend, network = one(control, "FloatSlider"), one(control, "Dropdown", description="network")
     blend.value = 0.5
@@ -93,7 +94,7 @@ def test_a_photograph_is_enlarged_by_blends_and_networks(photograph, tmp_path, m
     assert min(np.abs(half - end).mean() for end in ends) > 1e-4
     network.value = "compact"
     assert {'data-name="50% compact-gan"', 'data-name="compact"'} <= set(re.findall('data-name="[^"]*"', shown(looked)))
-    assert blend.disabled, "compact was trained from nothing else"
+    assert blend.disabled and not between.value, "compact was trained from nothing else"
     one(control, "Pointer").centre = (12, 12)
     assert "compact-gan" not in shown(looked), "what was seen elsewhere cannot be compared"
     one(control, "Button").click()
@@ -104,12 +105,17 @@ def test_a_photograph_is_enlarged_by_blends_and_networks(photograph, tmp_path, m
 def test_what_cannot_be_read_is_said(photograph):
     made = trial.Trial([photograph], {"compact": "compact"}, side=24)
     control = trial.control(made, "compact", 1.0)
-    upload, said = one(control, "FileUpload"), one(control, "HTML")
+    upload, (_, said) = one(control, "FileUpload"), every(control, "HTML")
     file = {"type": "image/png", "size": 5, "last_modified": datetime.now(UTC)}
     upload.value = ({"name": "no.png", "content": memoryview(b"hello"), **file},)
     assert "not an image of a known format" in said.value
     upload.value = ({"name": "../mine.png", "content": memoryview(photograph.read_bytes()), **file},)
     assert one(control, "Dropdown", description="photo").value == "mine.png" and "download" in said.value
+
+
+def test_a_network_that_is_not_listed_is_refused(photograph):
+    with pytest.raises(ValueError, match=r"network must be one of compact\. Received: 'compat'"):
+        trial.show([photograph], {"compact": "compact"}, network="compat")
 
 
 def test_known_networks_are_those_that_ship_and_trained_runs(tmp_path):
@@ -162,8 +168,8 @@ def test_a_setting_is_seen_and_goes_to_the_parameters():
     one(control, "Pointer").centre = (96, 100)
     pictures.append(seen.value)
     assert len(set(pictures)) == 6, "each of them changes the pictures"
-    assert "scale = 3" in said.value and "&quot;blur1 bicubic noise20 jpeg40&quot;" in said.value
-    assert degrade.find("blur1 bicubic noise20 jpeg40")["random"]
+    assert "scale = 3" in said.value and "&quot;bicubic noise20 jpeg40&quot;" in said.value
+    assert degrade.find("bicubic noise20 jpeg40")["random"]
     one(control, "Text").value = "blur bicubic"
     assert "a degradation must be one of" in said.value
     one(control, "Text").value = "bicubic"

@@ -75,6 +75,7 @@ def test_what_is_changed_becomes_lines_for_the_parameters_cell():
     said = control.children[-1]
     assert "for the parameters cell" not in said.value and "&lt;fast&gt;" in said.value
     (steps,), (loss,), (seed,) = (every(control, name) for name in ("steps", "pixel_loss", "seed"))
+    assert loss.options == ("mse", "l1"), "all that there is to choose from, and what was chosen"
     before = said.value
     steps.value = 1600
     assert "steps = 1600" in said.value and "for 1,600 steps" in said.value and before != said.value

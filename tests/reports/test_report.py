@@ -190,6 +190,15 @@ def test_limits_speak_of_intervals_only_where_there_are_some(tmp_path, count):
     assert ("so few have no interval" in limits) == (count == 4)
 
 
+def test_models_that_ship_are_among_the_words(tmp_path):
+    rows = [(model, "set", "image", "psnr_y", "", 25.0) for model in ("bicubic", "gan", "compact", "compact-gan")]
+    run = runs.Run(tmp_path / "run")
+    run.write_metrics(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    assert "<dt>compact, compact-gan</dt><dd>Trained for longer" in report.render(run).read_text()
+    run.write_metrics(pd.DataFrame(rows[:2], columns=evaluation.COLUMNS))
+    assert "ship with the package" not in report.render(run).read_text()
+
+
 def test_notices_are_text_beside_the_curves(tmp_path):
     run = runs.Run(tmp_path / "noticed")
     run.update(status="running", notebooks={})
@@ -197,6 +206,7 @@ def test_notices_are_text_beside_the_curves(tmp_path):
         run.log({"stage": "gan", "step": step, "pixel": 1 / step, "notice": f"colours drift <{step}>"})
     text = report.render(run).read_text()
     assert text.count("<polyline") == 1 and text.count("<li>step ") == 3
+    assert ">GAN training, 60 steps</h3>" in text
     assert "step 40: colours drift &lt;40&gt;" in text
 
 
@@ -253,7 +263,7 @@ def test_index_colours_a_difference_by_its_verdict_and_tells_when_a_variation_be
     assert 'data-name="differs in">start_from few</td>' in text and str(tmp_path) not in text
 
 
-def test_costs_are_columns_of_a_report_and_count_as_no_photograph(tmp_path):
+def test_costs_have_a_table_of_their_own_and_count_as_no_photograph(tmp_path):
     rows = [("gan", "set", f"image{i}", "psnr_y", "", 25.0) for i in range(3)]
     rows += [
         ("gan", "set", None, "seconds_per_megapixel", "median", 1.5),
@@ -265,7 +275,10 @@ def test_costs_are_columns_of_a_report_and_count_as_no_photograph(tmp_path):
     pd.testing.assert_frame_equal(report.summary(run), evaluation.summary(table))
     text = report.markdown(run)
     assert "mean of 3 photographs" in text and "time (s/MP) ↓" in text and "parameters (k) ↓" in text
-    assert "| gan | 25.00 | 1.5000 | 174.20 |" in text
+    assert "| gan | 25.00 |\n" in text and "| gan | 174.20 | 1.5000 |\n" in text
+    page = report.render(run).read_text()
+    protocols = re.findall(r'<li id="protocol-(\w+)">', page)
+    assert protocols == ["psnr_y", "parameters", "seconds_per_megapixel"] and page.count("<td>174.20</td>") == 1
 
 
 def test_index_names_what_differs_between_runs(tmp_path):

@@ -19,7 +19,7 @@ NETWORK = ("blocks", "width", "normalization", "skip", "residual_scale", "attent
 
 @dataclass(frozen=True)
 class Effort:
-    """What a training takes: variables that it trains, multiply-adds of one step, steps."""
+    """What a training takes: parameters of its networks, multiply-adds of one step, steps."""
 
     parameters: int
     work: float
@@ -143,7 +143,7 @@ def _said(effort, rate, source):
     steps = rate / effort.work
     pace = f"{steps:,.0f}" if steps >= 10 else f"{steps:.2g}"
     return (
-        f"<p>{effort.parameters:,} parameters to train · about {pace} steps a second, "
+        f"<p>{effort.parameters:,} parameters · about {pace} steps a second, "
         f"<b>{progress.duration(effort.steps / steps)}</b> for {effort.steps:,} steps, {html.escape(source)}</p>"
     )
 
@@ -170,8 +170,10 @@ def control(groups, values, names, effort, rate, choices, measure=None):
             made = ipywidgets.IntText(**options)
         elif isinstance(value, float):
             made = ipywidgets.FloatText(**options, step=value / 10 or 0.1)
+        elif name in choices:
+            made = ipywidgets.Dropdown(**options, options=list(dict.fromkeys([*choices[name], value])))
         else:
-            made = ipywidgets.Combobox(**options, options=choices.get(name, []), continuous_update=False)
+            made = ipywidgets.Text(**options, continuous_update=False)
         made.observe(refresh, "value")
         fields[name] = made
         return ipywidgets.HBox([made, ipywidgets.HTML(f"<small>{html.escape(comment)}</small>")])

@@ -98,7 +98,7 @@ def control(hr, scale, degradation, seed):
         options=[*degrade.DEGRADATIONS, OWN], value=OWN if is_own else degradation, description="kind", layout=layout
     )
     smaller = ipywidgets.Dropdown(options=sorted({2, 3, 4, 8, scale}), value=scale, description="scale", layout=layout)
-    blur = ipywidgets.FloatSlider(1.0, min=0, max=4, step=0.1, description="blur", **options)
+    blur = ipywidgets.FloatSlider(0.0, min=0, max=4, step=0.1, description="blur", **options)
     noise = ipywidgets.FloatSlider(0.0, min=0, max=40, step=1, description="noise", **options)
     quality = ipywidgets.IntSlider(100, min=5, max=100, step=5, description="JPEG", **options)
     draw = ipywidgets.IntText(seed, description="seed", layout=layout)

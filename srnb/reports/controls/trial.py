@@ -33,8 +33,10 @@ def show(photographs, networks, *, network=None, share=1.0, side=80):
 
     photographs: files, the first of which is shown; uploads are added. networks: name -> argument of `inference.ends`,
     or its result, name -> network. network: the one selected at first, by default the first. share: of the second end
-    in a blend, in [0, 1]. side: of the square, in pixels of the photograph.
+    in a blend, in [0, 1]. side: of the square, in pixels of the photograph. Raises ValueError for another network.
     """
+    if network and network not in networks:
+        raise ValueError(f"network must be one of {', '.join(networks)}. Received: {network!r}")
     trial = Trial(photographs, networks, side=side)
     network = network or next(iter(networks))
     shares = (0.0, 0.5, 1.0) if len(trial.ends(network)) == 2 else (1.0,)
@@ -101,6 +103,7 @@ def control(trial, network, share):
     upload = ipywidgets.FileUpload(accept="image/*", description="your own photo …", layout=WIDTH)
     chosen = ipywidgets.Dropdown(options=list(trial.networks), value=network, description="network", layout=WIDTH)
     blend = ipywidgets.FloatSlider(share, min=0, max=1, step=0.05, description="blend", layout=WIDTH)
+    between = ipywidgets.HTML()  # the networks at the ends of the slider
     whole = ipywidgets.Button(description="enlarge all of it")
     said, looked = ipywidgets.HTML(), ipywidgets.Output(layout={"flex": "1 1 420px", "min_height": "520px"})
     place = Pointer(trial.photograph(photograph.value), trial.side)
@@ -119,7 +122,8 @@ def control(trial, network, share):
             crop = place.cut(trial.photograph(photograph.value))
             name, ends = chosen.value, list(trial.ends(chosen.value))
             blend.disabled = len(ends) == 1
-            blend.tooltip = " → ".join(ends)
+            names = f"0: {html.escape(ends[0])}, 1: {html.escape(ends[-1])}"
+            between.value = "" if blend.disabled else f"<small>{names}</small>"
             label, picture = trial.label(name, blend.value), trial.enlarge(name, blend.value, crop)
             seconds = time.perf_counter() - start
             results.pop(name, None)
@@ -178,7 +182,7 @@ def control(trial, network, share):
     upload.observe(received, "value")
     whole.on_click(enlarge_all)
     refresh()
-    asked = ipywidgets.VBox([photograph, upload, place, chosen, blend, whole, said], layout={"width": "340px"})
+    asked = ipywidgets.VBox([photograph, upload, place, chosen, blend, between, whole, said], layout={"width": "340px"})
     return ipywidgets.HBox([asked, looked], layout={"flex_flow": "row wrap"})
 
 

@@ -19,7 +19,7 @@ def perception_distortion(points, *, line=()):
     for name, row in points.drop(between.index).iterrows():
         dots.append(axis.scatter(*row, s=54, color=colours[name], label=name, zorder=3))
     if len(between):
-        dots.append(axis.scatter(*between.to_numpy().T, s=18, color=INK, label="between", zorder=2))
+        dots.append(axis.scatter(*between.to_numpy().T, s=18, color=INK, label="blends of the two", zorder=2))
     axis.set_xlabel("RMSE on Y (grey levels) ↓")
     axis.set_ylabel(label(points.columns[1]))
     axis.margins(0.15)
