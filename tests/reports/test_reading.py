@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srnb import runs
+from srnb import evaluation, runs
 from srnb.data import images
+from srnb.evaluation.metrics import COSTS
 from srnb.reports import overview, report
 
 pytestmark = pytest.mark.slow
@@ -77,6 +78,22 @@ def test_a_figure_on_a_phone_keeps_text_that_can_be_read_and_says_that_it_scroll
         hint = frame.evaluate("e => getComputedStyle(e, '::before').content")
         assert ("scroll sideways" in hint) == scrolls
         assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_all_metrics_fit_paper(tmp_path, open_page):
+    """What is wider than a sheet makes the browser print everything smaller."""
+    measured = ("psnr_y", "lpips_alex", "ssim_y", "psnr_rgb", "ssim_rgb", "lr_consistency", "colour_shift", *COSTS)
+    rows = [
+        (model, "set, held out", "i0", metric, "border 4", 123.45)
+        for model in ("bicubic", "pretrained", "gan", "compact-large-gan")
+        for metric in measured
+    ]
+    run = runs.Run(tmp_path / "run")
+    run.write_metrics(pd.DataFrame(rows, columns=evaluation.COLUMNS))
+    page = open_page(report.render(run), size=(680, 980))  # A4 without the margins
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('main > details').forEach(details => details.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == 680
 
 
 def test_full_screen_is_larger(results, open_page):
