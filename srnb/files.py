@@ -116,4 +116,7 @@ def _remove_abandoned(folder, start):
 
 
 def _remove(path):
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):  # a read-only disk refuses to remove even what is not there
+        path.unlink(missing_ok=True)

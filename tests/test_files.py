@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 
@@ -62,6 +63,13 @@ def test_an_error_names_the_file_that_was_meant(tmp_path):
     with pytest.raises(IsADirectoryError) as error:
         files.write_text(tmp_path / "a.html", "page")
     assert error.value.filename == str(tmp_path / "a.html")
+
+
+def test_a_read_only_disk_refuses_the_file_that_was_meant(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match="Read-only") as error:
+        files.write_text(small_disk / "a.html", "page")
+    assert error.value.filename == str(small_disk / "a.html")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a moment without the folder")
