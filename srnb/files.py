@@ -32,8 +32,19 @@ def grids(notebooks=NOTEBOOKS):
 
 
 def cache():
-    """Return the folder of files that can be made again: $SRNB_CACHE, or ~/.cache/srnb."""
-    return Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+    """Return the folder of files that can be made again, $SRNB_CACHE or ~/.cache/srnb, made if need be.
+
+    Raises ValueError with the remedy if it cannot be made.
+    """
+    folder = Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            "there must be a folder for decoded photographs and feature networks; set SRNB_CACHE to one that can be "
+            f"made. Received: {folder} ({error.strerror})"
+        ) from None
+    return folder
 
 
 @contextmanager
