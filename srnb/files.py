@@ -32,8 +32,19 @@ def grids(notebooks=NOTEBOOKS):
 
 
 def cache():
-    """Return the folder of files that can be made again: $SRNB_CACHE, or ~/.cache/srnb."""
-    return Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+    """Return the folder of files that can be made again, $SRNB_CACHE or ~/.cache/srnb, made if need be.
+
+    Raises ValueError with the remedy if it cannot be made.
+    """
+    folder = Path(os.environ.get("SRNB_CACHE") or Path.home() / ".cache" / "srnb")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            "there must be a folder for decoded photographs and feature networks; set SRNB_CACHE to one that can be "
+            f"made. Received: {folder} ({error.strerror})"
+        ) from None
+    return folder
 
 
 @contextmanager
@@ -116,4 +127,7 @@ def _remove_abandoned(folder, start):
 
 
 def _remove(path):
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):  # a read-only disk refuses to remove even what is not there
+        path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 
@@ -62,6 +63,25 @@ def test_an_error_names_the_file_that_was_meant(tmp_path):
     with pytest.raises(IsADirectoryError) as error:
         files.write_text(tmp_path / "a.html", "page")
     assert error.value.filename == str(tmp_path / "a.html")
+
+
+def test_a_cache_that_cannot_be_made_is_said_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("SRNB_CACHE", str(tmp_path / "here"))
+    assert files.cache() == tmp_path / "here" and files.cache().is_dir()
+    (tmp_path / "home").touch()  # to root nothing is read-only
+    monkeypatch.delenv("SRNB_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(
+        ValueError, match=r"set SRNB_CACHE to one .* Received: .*/home/\.cache/srnb \(Not a directory\)"
+    ):
+        files.cache()
+
+
+def test_a_read_only_disk_refuses_the_file_that_was_meant(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match="Read-only") as error:
+        files.write_text(small_disk / "a.html", "page")
+    assert error.value.filename == str(small_disk / "a.html")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a moment without the folder")

@@ -51,12 +51,19 @@ def decode(data, max_pixels, background):
 
 
 def kind(data):
-    """Return (is grey, has transparency, bits per channel: 8 or 16) of the bytes of an image file."""
+    """Return (is grey, has transparency, bits per channel: 8 or 16) of the bytes of an image file.
+
+    Grey is what a file declares, or a palette of greys alone: pixels are not looked at.
+    """
     with _opened(data) as picture:
+        bits = 16 if _depth(picture) > 8 else 8
         grey = picture.mode in ("1", "L", "LA", "La") or picture.mode[0] == "I"
         if picture.format == "PNG":  # Pillow opens 16-bit grey with alpha as RGBA
             grey |= _layout(picture) == "LA;16B"
-        return grey, _transparent(picture), 16 if _depth(picture) > 8 else 8
+        if picture.mode == "P":
+            colours = np.reshape(picture.getpalette("RGB"), (-1, 3))
+            grey = bool((colours == colours[:, :1]).all())
+        return grey, _transparent(picture), bits
 
 
 def _transparent(picture):

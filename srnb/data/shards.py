@@ -180,6 +180,8 @@ def _kept(file):
         os.utime(file, (time.time(), time.time()))
     except FileNotFoundError:
         return False
+    except OSError:  # of another user who shares the pool, or on a read-only disk
+        return file.is_file()
     return True
 
 

@@ -25,6 +25,7 @@ def settle(values, paths, *, results, backend):
     of the same name: as a `dataset`, a path must look like one, ./DIV2K. Raises FileNotFoundError or ValueError.
     """
     settled = dict(values)
+    files.cache()  # raises with the remedy where it cannot be
     for name in ("dataset_folder", "dataset", "test_dataset"):
         asked = values.get(name)
         is_path = asked and (name == "dataset_folder" or datasets.is_path(asked))

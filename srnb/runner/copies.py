@@ -50,17 +50,26 @@ def begin_run(run_folder, folder=FOLDER):
 def give_back(name, folder=FOLDER, *, source=files.NOTEBOOKS):
     """Write a copy, given by number or name, back into `source` without outputs, and return its path there."""
     (path,) = presets.notebooks([name], folder=source)
-    copy = Path(folder) / path.name
+    copy, record = Path(folder) / path.name, _record(Path(folder))
     if not copy.is_file():
         raise FileNotFoundError(f"there must be a copy to give back; `srnb lab` makes it. Received: {copy}")
     files.write_text(path, nbformat.writes(_bare(copy, path)) + "\n")
-    runs.write_json(Path(folder) / RECORD, _record(Path(folder)) | {path.name: _fingerprint(path)})
+    runs.write_json(Path(folder) / RECORD, record | {path.name: _fingerprint(path)})
     return path
 
 
 def _record(folder):
     path = folder / RECORD
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    try:
+        record = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise ValueError(
+            "the record of what was copied must be a JSON object; delete it, and copies that you have edited are kept. "
+            f"Received: {path}, damaged"
+        )
+    return record
 
 
 def _bare(copy, path):

@@ -99,6 +99,9 @@ def attempt(folder, *, beside=1, timeout=None, echo=print):
         share = share_of(beside, int(get_worker().name))
     try:
         with lock.held(run):
+            if run.is_done:  # by another process, while the runs before it went on here
+                echo(f"{run.name} · done earlier")
+                return None
             return _kept(run, share, timeout, echo)
     except ValueError as error:  # another process is at this run, and its record belongs to that
         echo(f"{run.name} · {error}")

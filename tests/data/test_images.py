@@ -75,6 +75,14 @@ def test_eight_bits_are_not_guessed_from_strides_and_offsets(tmp_path, side):
         assert images.kind(tmp_path / name) == (False, False, 8)
 
 
+@pytest.mark.parametrize("kind", ["gif", "png", "bmp", "tiff"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_palette_of_greys_is_grey(tmp_path, kind, colour):
+    picture = Image.fromarray(RGB).convert("RGB" if colour else "L").quantize(16)
+    picture.save(tmp_path / f"picture.{kind}")
+    assert images.kind(tmp_path / f"picture.{kind}") == (not colour, False, 8)
+
+
 def test_the_kind_of_a_picture_beyond_pillows_limit(tmp_path):
     Image.new("1", (14000, 13000)).save(tmp_path / "large.png")
     assert images.kind(tmp_path / "large.png") == (True, False, 8)

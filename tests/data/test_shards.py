@@ -1,5 +1,6 @@
 """Shards: a photograph is decoded once whatever set it stands in, and nothing half written takes a name."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -32,6 +33,17 @@ def test_a_photograph_is_decoded_once_for_all_sets(tmp_path, monkeypatch):
     assert shards.read(third)["photographs"][0]["shape"] == [36, 36, 3]
     assert shards.read(second)["photographs"][0]["shape"] == [40, 40, 3]  # a set that is trained on stays as it was
     assert not [path for path in (tmp_path / "shards").iterdir() if path.name.startswith(".")]
+
+
+def test_shards_of_another_user_serve(tmp_path, monkeypatch):
+    paths = noise.photographs(tmp_path, [(40, 40)])
+    first = shards.prepare(paths, tmp_path / "shards")
+
+    def refuse(path, times):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert shards.prepare(paths, tmp_path / "shards") == first
 
 
 def test_a_file_is_opened_once_for_all_that_notebook_1_does(tmp_path):

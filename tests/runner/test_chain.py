@@ -366,6 +366,16 @@ def test_a_grid_leaves_the_record_of_a_variant_that_another_process_runs(story):
         assert taken.read() == before and free.is_done
 
 
+def test_a_variant_that_another_process_has_finished_meanwhile_stays_as_it_is(story):
+    run, heard = begin_story(story, shared={}), []
+    (shared,) = grid.begin_variations(run)
+    (shared.folder / "DONE").touch()
+    before = (shared.folder / "run.json").read_bytes()
+    assert crew.attempt(str(shared.folder), echo=heard.append) is None
+    assert heard == ["main-shared · done earlier"]
+    assert (shared.folder / "run.json").read_bytes() == before and not (shared.folder / "report").exists()
+
+
 def test_variations_go_on_beside_their_run_as_soon_as_they_can(story):
     """Notebook 2 of the run waits for `early`, which needs nothing of the run, and `late` waits for the run's data."""
     run = begin_story(

@@ -56,6 +56,22 @@ def test_an_improvement_goes_back_without_outputs(source, tmp_path):
     assert copies.refresh(folder, source=source) == []
 
 
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
+def test_a_damaged_record_is_named_and_nothing_is_lost(source, tmp_path, content):
+    folder = tmp_path / "lab"
+    copies.refresh(folder, source=source)
+    edit(folder / "02_pretrain.ipynb", source="mine")
+    (folder / copies.RECORD).write_bytes(content)
+    before = (source / "02_pretrain.ipynb").read_bytes()
+    for call in (lambda: copies.refresh(folder, source=source), lambda: copies.give_back("02", folder, source=source)):
+        with pytest.raises(ValueError, match=rf"delete it.* Received: .*{copies.RECORD}"):
+            call()
+    assert (source / "02_pretrain.ipynb").read_bytes() == before
+    (folder / copies.RECORD).unlink()
+    assert copies.refresh(folder, source=source) == ["02_pretrain.ipynb"]
+    assert nbformat.read(folder / "02_pretrain.ipynb", 4).cells[-1].source == "mine"
+
+
 def test_a_new_run_is_in_every_copy_and_is_no_edit(source, tmp_path):
     folder = tmp_path / "lab"
     copies.refresh(folder, source=source)

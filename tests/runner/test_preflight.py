@@ -117,3 +117,10 @@ def test_lists_may_have_spaces_and_folders_are_found_from_where_their_user_stand
 def test_a_run_that_names_no_set_takes_none(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "is_dir", lambda path: True)
     assert chain.settle({"seed": 1}, presets.steps(("05",)), results=tmp_path, backend="tensorflow") == {"seed": 1}
+
+
+def test_a_cache_that_cannot_be_made_is_said_before_a_kernel_starts(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SRNB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ValueError, match="set SRNB_CACHE"):
+        chain.settle({}, presets.steps(["01"]), results=tmp_path, backend="jax")
