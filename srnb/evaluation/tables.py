@@ -2,12 +2,11 @@
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from srnb import files, progress, provenance, runs
+from srnb import progress, provenance, runs
 from srnb.evaluation.metrics import COSTS, METRICS, WITHOUT_ORIGINAL, measure, require
 from srnb.evaluation.metrics import grey as to_grey
 from srnb.evaluation.scenes import naming, upscale_pairs
@@ -180,7 +179,7 @@ def in_words(frame):
 
 
 def collect(results):
-    """Return a frame with a row per run under `results`, including the `summary` of its metrics; write it as runs.csv.
+    """Return a frame with a row per run under `results`, including the `summary` of its metrics.
 
     A run with a damaged record has a row that says so; damaged metrics are left out and named in its status.
     """
@@ -205,6 +204,4 @@ def collect(results):
                 row["status"] += ", metrics.csv damaged"
         rows.append(row)
     rows += [{"run": name, "status": "damaged"} for name in runs.damaged(results)]
-    frame = pd.DataFrame(rows)
-    files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
-    return frame
+    return pd.DataFrame(rows)

@@ -18,7 +18,10 @@ THUMBNAIL = 96  # pixels of the crop on a side
 
 
 def write(results):
-    """Write index.html, the runs of a results folder with links to their reports; return `evaluation.collect` of it."""
+    """Write index.html, the runs of a results folder with links to their reports, and runs.csv; return its frame.
+
+    The frame is that of `evaluation.collect`. Raises OSError where nothing can be written.
+    """
     frame = evaluation.collect(results)
     rows = [_row(Path(results) / row["run"], row) for row in reversed(frame.to_dict("records"))]
     rows.sort(key=lambda row: row["sort"]["started"], reverse=True)
@@ -36,6 +39,7 @@ def write(results):
         headings=[article.heading(metric) for metric in shown],
         data=json.dumps(compared, default=str).replace("<", "\\u003c"),
     )
+    files.write_text(Path(results) / "runs.csv", frame.to_csv(index=False))
     files.write_text(Path(results) / "index.html", page)
     return frame
 

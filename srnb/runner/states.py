@@ -1,6 +1,6 @@
 """The states of runs as seen from any host: queued, running, done, and what ended the others."""
 
-from srnb import progress, runs
+from srnb import evaluation, progress, runs
 from srnb.reports import overview
 from srnb.runner import chain, jobs, lock, slurm
 
@@ -8,10 +8,18 @@ COLUMNS = ("run", "preset", "backend", "time", "status")  # the last is of any l
 
 
 def listing(results, names=None):
-    """Return the runs under `results`, or those in `names`, as text; the index and runs.csv of all are made anew."""
+    """Return the runs under `results`, or those in `names`, as text; index.html and runs.csv of all are made anew.
+
+    Where they cannot be, as in the folder of somebody else, a last line says so.
+    """
     if not results.is_dir():
         return f"no runs in {results}"
-    table, readable = overview.write(results), runs.find(results)
+    unwritten = ""
+    try:
+        table = overview.write(results)
+    except OSError as error:
+        table, unwritten = evaluation.collect(results), f"\nindex.html and runs.csv are as they were: {error}"
+    readable = runs.find(results)
     standing = dict(zip([run.name for run in readable], states(readable), strict=True))
     if len(table):  # of a run with damaged files the table says so, and that matters more than where it stands
         rows = zip(table["run"], table["status"], strict=True)
@@ -24,7 +32,7 @@ def listing(results, names=None):
     table["time"] = table["seconds"].map(progress.duration, na_action="ignore")
     rows = [COLUMNS, *table[list(COLUMNS)].astype(object).fillna("").to_numpy().tolist()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows) + unwritten
 
 
 def states(begun):

@@ -12,6 +12,7 @@ from srnb.cli import main
 from srnb.data import datasets, images
 from srnb.evaluation import metrics
 from srnb.evaluation.tables import GREY
+from srnb.reports import overview
 
 EXACT = ("psnr_y", "ssim_y", "psnr_y_rounded", "ssim_y_rounded", "psnr_rgb", "ssim_rgb")
 
@@ -203,6 +204,7 @@ def test_all_runs_of_a_folder_side_by_side(tmp_path):
     values = ["status", "Set5 bicubic psnr_y", "Set5 gan psnr_y", "Set5 gan seconds_per_megapixel"]
     assert frame.loc["first", values].tolist() == ["done", 27.0, 25.0, 2.0]
     assert frame.loc["second", "status"] == "failed" and "Set5 bicubic seconds_per_megapixel" not in frame
+    overview.write(tmp_path)
     saved = pd.read_csv(tmp_path / "runs.csv").set_index("run")
     pd.testing.assert_frame_equal(saved, frame.fillna(np.nan), check_dtype=False)
 

@@ -27,3 +27,7 @@ def test_a_line_for_each_run_says_how_long_it_took_and_last_where_it_stands(tmp_
     assert states.listing(tmp_path / "alone").split()[-2:] == ["broken", "damaged"]
     heading, line = states.listing(tmp_path, ["first"]).splitlines()
     assert heading.index("status") == line.index("done")
+    (tmp_path / "index.html").unlink()
+    (tmp_path / "index.html").mkdir()  # whose place cannot be written to, like the folder of somebody else
+    *rest, said = states.listing(tmp_path, ["first"]).splitlines()
+    assert rest == [heading, line] and said.startswith("index.html and runs.csv are as they were: ")
