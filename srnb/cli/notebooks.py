@@ -374,11 +374,16 @@ def _unsubmitted(command):
 
 
 def _conclude(run):
-    """Print the table of a run and the path of its report."""
+    """Print what a run has measured, what its networks cost, and the path of its report."""
+    from srnb.evaluation import metrics
     from srnb.reports import overview, report
 
     overview.write(run.folder.parent)
     table = report.summary(run)
     if table is not None:
-        click.echo("\n" + table.to_string(float_format="{:.4g}".format, na_rep="") + "\n")
-    click.echo(f"report: {run.folder / 'report' / 'index.html'}")
+        costly = table.columns.isin(metrics.COSTS)
+        costs = table.loc[:, costly].groupby(level="model", sort=False).first()
+        for part in (table.loc[:, ~costly], costs):
+            if part.size:
+                click.echo(f"\n{part.to_string(float_format='{:.4g}'.format, na_rep='')}")
+    click.echo(f"\nreport: {run.folder / 'report' / 'index.html'}")

@@ -21,7 +21,7 @@ def ssim(hr, sr, *, sigma=1.5):
 
 
 def ms_ssim(hr, sr, *, sigmas=ZHAO_SIGMAS):
-    """1 - MS-SSIM at full resolution, with larger windows instead of smaller images (Zhao et al. 2017, equation 8).
+    """1 - MS-SSIM at full resolution, with larger windows instead of smaller images (Zhao et al. 2017, section III-C).
 
     Luminance is compared at the largest sigma only. Contrast terms are clipped to at least 1e-6, since the sign of a
     product of negative ones would depend on their number. Returns a scalar in [0, 1].
@@ -31,7 +31,7 @@ def ms_ssim(hr, sr, *, sigmas=ZHAO_SIGMAS):
 
 
 def mix(hr, sr, *, alpha=0.84, sigmas=ZHAO_SIGMAS):
-    """Zhao et al. 2017, equation 12: alpha * MS-SSIM loss + (1 - alpha) * L1 weighted by the largest Gaussian.
+    """Zhao et al. 2017, section III-D: alpha * MS-SSIM loss + (1 - alpha) * L1 weighted by the largest Gaussian.
 
     alpha = 0.84 is the paper's value, 0.025 that of the authors' released layer: treat it as a parameter to tune, or
     see `BalancedMix`. Returns a scalar >= 0. Raises ValueError for an alpha outside [0, 1].

@@ -8,7 +8,7 @@ from srnb.models.layers import Interpolation, SpectralNormalization, register
 
 @register
 class ChannelAttention(keras.layers.Layer):
-    """Scale every channel by a weight in [0, 1] from the means of all: RCAN (Zhang et al. 2018), equations 9 to 12."""
+    """Scale every channel by a weight in [0, 1] from the means of all: RCAN (Zhang et al. 2018), section 3.3."""
 
     def __init__(self, reduction=16, **kwargs):
         super().__init__(**kwargs)

@@ -49,7 +49,7 @@ def glossary(table):
 def title(run, record):
     """Return the title of a report: what was trained, on what, and when."""
     data, made = record.get("data") or {}, (record.get("generator") or {}).get("name")
-    stage = next((stage for stage in STAGES if (run.folder / "weights" / f"{stage}.weights.h5").is_file()), None)
+    stage = next(reversed(run.generators()), None)
     scale = f" ×{data['scale']}" if data.get("scale") else ""
     text = f"Super-resolution{scale} {STAGES.get(stage, '')}".strip()
     if made:

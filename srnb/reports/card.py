@@ -145,7 +145,7 @@ def _trainings(run, stage, name):
     if not start or start in shipped.names() or not (Path(start) / "run.json").is_file():
         return [training]
     other = runs.Run(Path(start))
-    has_gan = stage == "pretrained" and (other.weights / "gan.weights.h5").is_file()
+    has_gan = stage == "pretrained" and "gan" in other.generators()
     return [training, *_trainings(other, "gan" if has_gan else "pretrained", name)]
 
 

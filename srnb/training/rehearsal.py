@@ -26,11 +26,15 @@ def rehearse(trainer, batches, *, steps, limit=math.inf, title="rehearsal"):
             moves = trainer.generator_moves(step)
             logs = trainer.train_step(lr, hr, generator_moves=moves)
             rows.append({name: float(value) for name, value in logs.items()})
-            bar.update(step)
+            ends = False
             if moves:
                 total = sum(weight * rows[-1][name] for name, weight in weights.items())
                 lowest = min(lowest, total)
-                if not math.isfinite(total) or total - lowest > (limit - 1) * abs(lowest):
-                    break
+                ends = not math.isfinite(total) or total - lowest > (limit - 1) * abs(lowest)
+            if ends:
+                bar.total = step  # nothing is left
+            bar.update(step)
+            if ends:
+                break
     trainer.sync()
     return pd.DataFrame(rows)

@@ -23,8 +23,7 @@ LARGEST = 60_000_000  # pixels of a photograph taken here; `srnb upscale` has no
 
 def known(results):
     """Return {name: argument of `inference.ends`}: the networks that ship, then those of the runs in a folder."""
-    folders = {run.name: run.folder for run in runs.find(results)}
-    trained = {name: folder for name, folder in folders.items() if any(folder.glob("weights/*.weights.h5"))}
+    trained = {run.name: run.folder for run in runs.find(results) if run.generators()}
     return {name: name for name in shipped.names()} | trained
 
 

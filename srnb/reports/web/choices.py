@@ -10,8 +10,7 @@ def of_run(run):
 
     Raises FileNotFoundError or ValueError if there is none.
     """
-    files = {stage: run.folder / "weights" / f"{stage}.weights.h5" for stage in ("pretrained", "gan")}
-    files = {stage: file for stage, file in files.items() if file.is_file()}
+    files = run.generators()
     if not files:
         raise FileNotFoundError(f"a run must have trained a generator. Received: {run.folder}")
     _quiet(run.read().get("backend"))
