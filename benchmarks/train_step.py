@@ -188,11 +188,12 @@ def serve(engine, index, case, precision):
 
 
 def keras_step(case, precision, _):
-    import keras
-
     from srnb import backend, losses, models, training
     from srnb.models import features
     from srnb.training import optimizers
+
+    # isort: split
+    import keras  # after srnb, which lets it import less
 
     keras.config.set_dtype_policy(optimizers.POLICIES[precision])
     name, overrides = case["generator"]

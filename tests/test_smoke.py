@@ -18,6 +18,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     command = [str(Path(sys.executable).parent / "srnb"), "run", "--preset", "smoke", "--results", str(folder)]
     command += ["-p", "tensorboard", "true"]
+    command += ["-p", "strips", "2", "-p", "shipped_networks", "compact"]  # fewer of a kind
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)  # users stand anywhere
     assert done.returncode == 0, done.stdout + done.stderr

@@ -79,7 +79,8 @@ def prelu(x, alpha):
 
 def compile_step(step, state, *, split=False, jit_compile=None):
     # on a CPU without XLA: paper-size SRResNet, batch 16, 24 to 96 pixels: 0.97 s a step on two cores, 1.26 s with it
-    compiled = tf.function(step, jit_compile=bool(accelerator()) if jit_compile is None else jit_compile)
+    jit_compile = bool(accelerator()) if jit_compile is None else jit_compile
+    compiled = tf.function(step, jit_compile=jit_compile, autograph=False)  # see `compile_network`
 
     def run(*arrays, **options):
         return compiled(*map(tf.convert_to_tensor, arrays), **options)
@@ -92,7 +93,7 @@ def compile_network(network):
     # sides unknown: one program for pictures of any size
     signature = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in network.inputs]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)  # no Python branches on tensors; to look takes seconds
     def run(*maps):
         return tf.nest.flatten(network(keras.tree.pack_sequence_as(network.input, list(maps)), training=False))
 

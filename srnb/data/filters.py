@@ -80,13 +80,15 @@ def separated(kernels):
         return terms
     rest = made([kernels[i] for i in there]).astype(np.float32)
     n, columns, rows, ranks = np.arange(len(rest)), [], [], np.full(len(rest), KERNEL_SIZE)
+    size = np.abs(rest).reshape(len(rest), -1)
     for rank in range(1, KERNEL_SIZE + 1):
-        top, left = np.divmod(np.abs(rest).reshape(len(rest), -1).argmax(axis=1), KERNEL_SIZE)
+        top, left = np.divmod(size.argmax(axis=1), KERNEL_SIZE)
         pivots = rest[n, top, left]
         columns.append(rest[n, :, left])
         rows.append(rest[n, top] / np.where(pivots, pivots, 1)[:, None])
         rest -= columns[-1][:, :, None] * rows[-1][:, None]
-        ranks[(np.abs(rest).sum(axis=(1, 2)) <= NEGLIGIBLE) & (ranks == KERNEL_SIZE)] = rank
+        size = np.abs(rest).reshape(len(rest), -1)
+        ranks[(size.sum(axis=1) <= NEGLIGIBLE) & (ranks == KERNEL_SIZE)] = rank
         if ranks.max() <= rank:
             break
     columns, rows = np.stack(columns, axis=1), np.stack(rows, axis=1)
@@ -249,7 +251,7 @@ def _product(picture, rows, columns):
 
 def _blocks(first, last, other):
     """Yield slices of outputs and of the inputs that they need, few enough for one thread of BLAS."""
-    begin = 0
+    first, last, begin = first.tolist(), last.tolist(), 0
     while begin < len(first):
         end = min(begin + 32, len(first))
         while end > begin + 1 and (end - begin) * (last[end - 1] - first[begin]) * other > PRODUCT:

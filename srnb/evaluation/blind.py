@@ -10,7 +10,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from srnb import runs
 from srnb.data import images
@@ -113,6 +112,8 @@ def results(run, *, level=0.95):
     that of a two-sided binomial test against 1/2. Answers to other pairs than the present ones are left out. Without
     answers the frame is empty.
     """
+    from scipy import stats  # most of a second, which whoever only imports this package is spared
+
     test, rows = read(run), []
     first = test["models"][0]
     for sitting, (number, pair) in product(_sittings(run), enumerate(test["pairs"])):

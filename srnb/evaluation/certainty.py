@@ -11,7 +11,7 @@ photographs crossed with seeds) widens the interval by Student's t (Zou and Donn
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 EXACT = 13  # photographs up to which all subsets are taken
 DRAWN = 9999
@@ -84,4 +84,4 @@ def _seeds_share(gains, error):
     noise = (rest**2).sum(axis=(-2, -1)) / max((seeds - 1) * (photographs - 1), 1)
     between = photographs * by_seed[..., 0].var(axis=-1, ddof=1)
     variance = np.maximum(between - noise, 0) / (seeds * photographs)
-    return stats.t.ppf(1 - error / 2, seeds - 1) * np.sqrt(variance)
+    return special.stdtrit(seeds - 1, 1 - error / 2) * np.sqrt(variance)

@@ -7,7 +7,6 @@ import re
 
 import nbformat
 from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
 from PIL import Image
 
 from srnb import progress
@@ -26,6 +25,8 @@ def cells(copy, stem, *, templates, above=None):
     kept, and tables without rows are dropped. Pictures keep the caption and the alternative text of their figure.
     above: (caption, alternative text) -> number, for the figures of the article; these are referred to, not repeated.
     """
+    from nbconvert import HTMLExporter
+
     notebook = nbformat.read(copy, 4)
     notebook.metadata.pop("widgets", None)
     formulas, section = [], stem

@@ -3,8 +3,6 @@
 import base64
 import io
 
-import matplotlib.pyplot as plt
-
 
 def webp(picture, *, quality):
     """Return a PIL picture as a data address of WebP, a fraction of a PNG, so that a report fits into a mail."""
@@ -17,8 +15,10 @@ def webp(picture, *, quality):
 
 def svg(figure):
     """Return a matplotlib figure as a data address of SVG, sharp at any zoom, with its text as text."""
+    import matplotlib
+
     file = io.BytesIO()
-    with plt.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return address(file.getvalue(), "image/svg+xml")
 

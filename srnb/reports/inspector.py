@@ -17,7 +17,6 @@ from IPython.display import HTML
 from PIL import Image
 
 from srnb.data import images
-from srnb.reports import figures
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,6 +26,8 @@ def of_scenes(scenes, *, table=None, **options):
 
     options: those of `inspector`.
     """
+    from srnb.reports import figures  # matplotlib
+
     notes = {} if table is None else {scene.image: figures.captions(table, scene.image) for scene in scenes}
     return show({scene.image: scene.pictures for scene in scenes}, notes=notes, **options)
 

@@ -16,7 +16,7 @@ from pygments.formatters import HtmlFormatter
 from srnb import evaluation, files, progress, runs
 from srnb.data import images
 from srnb.evaluation import metrics
-from srnb.reports import appendix, article, charts, embedded, figures, inspector, panel
+from srnb.reports import appendix, article, charts, embedded, inspector, panel
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCENES = 6  # photographs in the inspector
@@ -173,6 +173,8 @@ def _best(values, metric):
 
 def _scenes(run):
     """Return an inspector of figures/scenes/<photograph>/<model>.png, which notebook 4 writes."""
+    from srnb.reports import figures  # matplotlib
+
     order = {"LR": 0, "bicubic": 1, "pretrained": 2, "gan": 4, "HR": 5}
     scenes = {}
     for folder in sorted((run.folder / "figures" / "scenes").glob("*/"))[:SCENES]:
@@ -211,6 +213,8 @@ def _opinions(run):
 
 
 def _plane(table):
+    from srnb.reports import figures
+
     points = evaluation.plane(table, dataset=table["dataset"].iloc[0])
     between = [name for name in points.index if name.endswith("% gan")]
     figure = figures.perception_distortion(points, line=["pretrained", *between, "gan"] if between else [])

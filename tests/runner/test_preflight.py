@@ -37,24 +37,16 @@ def test_the_networks_of_the_notebooks_need_no_look(monkeypatch):
     assert networks({}) == {}
 
 
-def test_a_network_that_was_built_is_not_built_again_until_its_file_changes(tmp_path, monkeypatch):
+def test_a_spec_file_is_found_from_where_its_user_stands_and_not_built_again_until_it_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "mine.json"
     file.write_text(json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"}))
-    asked = {"generator": str(file)}
-    networks(asked)
+    assert networks({"generator": "mine.json"}) == {"generator": str(file)}
     monkeypatch.setattr(sys, "executable", "nothing can be started by this name")
-    assert networks(asked) == {"generator": str(file)}
+    assert networks({"generator": str(file)}) == {"generator": str(file)}
     os.utime(file, ns=(1, 1))
     with pytest.raises(FileNotFoundError, match="nothing can be started"):
-        networks(asked)
-
-
-def test_a_spec_file_is_found_from_where_its_user_stands(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.json").write_text(
-        json.dumps({"scale": 4, "width": 4, "body": "k3n{width*16}s1 shuffle{scale} k3n3s1"})
-    )
-    assert networks({"generator": "mine.json"}) == {"generator": str(tmp_path / "mine.json")}
+        networks({"generator": str(file)})
 
 
 @pytest.mark.parametrize(
