@@ -2,10 +2,9 @@
 
 TensorFlow logs to stderr while it is imported, whatever TF_CPP_MIN_LOG_LEVEL says: that is kept from readers.
 
-Where scikit-learn, matplotlib and JAX are installed, as they are beside `srnb`, Keras imports the first for
-`keras.wrappers`, the second for `keras.visualization`, and with TensorFlow as its backend the third for a callback of
-Orbax and for `tf.lite`. None of these is used here, and an import takes 4.0 seconds of CPU time and 574 MB without
-scikit-learn and JAX, 5.7 and 741 with.
+Where scikit-learn and JAX are installed, as they are beside `srnb`, Keras imports the one for `keras.wrappers`, and
+with TensorFlow as its backend the other for a callback of Orbax and for `tf.lite`. None of these is used here, and an
+import takes 4.0 seconds of CPU time and 574 MB without them, 5.7 and 741 with.
 """
 
 import importlib.util
@@ -20,7 +19,6 @@ GREETING = re.compile(rb"(WARNING: All log messages before absl|I\d{4} |\d{4}-\d
 # library: which modules try to import it and do without it where it is missing
 SPARED = {
     "jax": ("keras.src.callbacks.orbax_checkpoint", "tensorflow.lite.python.util"),
-    "matplotlib": ("keras.src.visualization.plot_bounding_box_gallery", "keras.src.visualization.plot_image_gallery"),
     "sklearn": ("keras.src.wrappers.fixes", "keras.src.wrappers.sklearn_wrapper", "keras.src.wrappers.utils"),
 }
 
@@ -46,8 +44,7 @@ class _Finder(abc.MetaPathFinder):
 def prepare():
     """Let the coming imports of Keras and TensorFlow be light, and pass on only warnings and errors of the latter.
 
-    `keras.wrappers` then says that scikit-learn is missing; import scikit-learn before `srnb` to use it. So does
-    `keras.visualization` of matplotlib.
+    `keras.wrappers` then says that scikit-learn is missing; import scikit-learn before `srnb` to use it.
     """
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder())

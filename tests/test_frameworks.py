@@ -40,10 +40,10 @@ def test_an_import_is_silent_and_what_it_spares_can_be_imported_later(framework)
     words = said(
         f"import srnb, sys, {framework}\n"
         "assert 'keras' in sys.modules and 'tensorflow' in sys.modules\n"
-        "assert not {'jax', 'sklearn', 'matplotlib'} & sys.modules.keys()\n"
+        "assert not {'jax', 'sklearn'} & sys.modules.keys()\n"
         "import keras; print(keras.ops.ones(3))\n"
-        "import jax, sklearn, matplotlib.pyplot\n"
-        "assert jax.jit and sklearn.__version__ and matplotlib.pyplot.figure",
+        "import jax, sklearn\n"
+        "assert jax.jit and sklearn.__version__",
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
     )
     assert words == ""
