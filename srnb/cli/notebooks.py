@@ -375,15 +375,13 @@ def _unsubmitted(command):
 
 def _conclude(run):
     """Print what a run has measured, what its networks cost, and the path of its report."""
-    from srnb.evaluation import metrics
+    from srnb import evaluation
     from srnb.reports import overview, report
 
     overview.write(run.folder.parent)
     table = report.summary(run)
     if table is not None:
-        costly = table.columns.isin(metrics.COSTS)
-        costs = table.loc[:, costly].groupby(level="model", sort=False).first()
-        for part in (table.loc[:, ~costly], costs):
+        for part in evaluation.quality_and_costs(table):
             if part.size:
                 click.echo(f"\n{part.to_string(float_format='{:.4g}'.format, na_rep='')}")
     click.echo(f"\nreport: {run.folder / 'report' / 'index.html'}")

@@ -100,6 +100,12 @@ def summary(table, *, by=("dataset", "model")):
     return means[table["metric"].unique()]
 
 
+def quality_and_costs(means):
+    """Part a frame of `summary`: means by dataset and model, and costs, the same on every dataset, by model."""
+    known = [name for name in COSTS if name in means]
+    return means.drop(columns=known), means[known].groupby(level="model", sort=False).first()
+
+
 def readable(means):
     """Return a frame of `summary` as text: metrics under their names and units, costs with four figures."""
     names = {name: f"{METRICS[name].name} ({METRICS[name].unit})".replace(" ()", "") for name in means.columns}

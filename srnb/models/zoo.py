@@ -164,9 +164,9 @@ SPECS["rrdb_unshuffle"] = {
     "scale": 2,
     "unshuffle": 2,
     "body": [
-        "unshuffle{unshuffle} k3n{width}s1",
-        SPECS["rrdb"]["body"][1],
-        {"upscale": "nearest{factor} k3n{width}s1 lrelu(0.2)", "by": "{scale*unshuffle}"},
+        "unshuffle{unshuffle}",
+        *SPECS["rrdb"]["body"][:2],
+        SPECS["rrdb"]["body"][2] | {"by": "{scale*unshuffle}"},
         SPECS["rrdb"]["body"][3],
     ],
 }

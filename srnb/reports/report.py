@@ -67,6 +67,7 @@ def render(run, *, trial=""):
             body, found = read(copy.name, appendix.cells, copy, stem, **options)
             notebooks.append({"name": stem, "body": body})
             headings += [{"id": id, "title": title, "level": level} for id, title, level in found]
+    tables, prices = read("metrics.csv", _tables, run, otherwise=([], None))
     page = template("report.html.j2").render(
         style=style(),
         run=run,
@@ -77,8 +78,8 @@ def render(run, *, trial=""):
         not_numbers=read("metrics.csv", article.not_numbers, run),
         sentences=read("metrics.csv", article.sentences, table, differences) if compared else (),
         first=read("metrics.csv", article.first_table, table, differences, otherwise=None) if compared else None,
-        tables=read("metrics.csv", _tables, run),
-        prices=read("metrics.csv", _prices, run, otherwise=None),
+        tables=tables,
+        prices=prices,
         scenes=scenes,
         strips=strips,
         plane=plane,
@@ -116,9 +117,9 @@ def render(run, *, trial=""):
 
 def markdown(run):
     """Return the metrics of a run and its duration as Markdown tables, for a README."""
-    record = run.read()
+    record, (tables, prices) = run.read(), _tables(run)
     return template("results.md.j2").render(
-        run=run, facts=article.facts(record), tables=_tables(run), prices=_prices(run), steps=_steps(record)
+        run=run, facts=article.facts(record), tables=tables, prices=prices, steps=_steps(record)
     )
 
 
@@ -130,29 +131,17 @@ def summary(run):
 
 
 def _tables(run):
-    """Return for each dataset the number of photographs and a row per model, the best value of each metric marked."""
-    means, tables = summary(run), []
-    if means is None:
-        return tables
-    measured = run.metrics()
-    means = means.drop(columns=list(metrics.COSTS), errors="ignore")
+    """Return a table for each dataset, with its number of photographs, and one of costs, None if there are none."""
+    if not (run.folder / "metrics.csv").is_file():
+        return [], None
+    measured, tables = run.metrics(), []
+    means, costs = evaluation.quality_and_costs(evaluation.summary(measured))
     for dataset, frame in means.groupby(level="dataset", sort=False):
         frame = frame.droplevel("dataset").dropna(axis="columns", how="all")
         rows_of = measured[measured["dataset"] == dataset]
         about = {"dataset": article.dataset(dataset), "images": rows_of["image"].nunique()}
         tables.append(about | _table(frame, rows_of))
-    return tables
-
-
-def _prices(run):
-    """Return what each model costs, as of `_tables` but for no dataset, None if nothing was measured."""
-    means = summary(run)
-    if means is None:
-        return None
-    known = [metric for metric in metrics.COSTS if metric in means]
-    measured = run.metrics()
-    frame = means[known].groupby(level="model", sort=False).first()  # costs are the same on every dataset
-    return _table(frame, measured) if known else None
+    return tables, _table(costs, measured) if costs.size else None
 
 
 def _table(frame, measured):

@@ -187,6 +187,17 @@ def test_the_command_shows_published_values_below_ours(tmp_path):
     assert "28.43" in result.output and "SwinIR" in result.output
 
 
+def test_costs_are_parted_from_quality_and_stand_once_for_each_model():
+    rows = [("a", "one", "psnr_y", 1.0), ("a", "two", "psnr_y", 2.0), ("b", "one", "psnr_y", 3.0)]
+    rows += [("a", "two", "parameters", 5.0), ("b", "two", "psnr_y", 4.0)]  # counted on the first set only
+    table = pd.DataFrame(rows, columns=["dataset", "model", "metric", "value"])
+    means, costs = evaluation.quality_and_costs(evaluation.summary(table))
+    assert list(means) == ["psnr_y"] and len(means) == 4 and list(costs) == ["parameters"]
+    assert costs["parameters"].to_dict() == pytest.approx({"one": np.nan, "two": 5.0}, nan_ok=True)
+    means, costs = evaluation.quality_and_costs(means)
+    assert len(means) == 4 and not costs.size
+
+
 def test_all_runs_of_a_folder_side_by_side(tmp_path):
     run = runs.Run(tmp_path / "first")
     run.update(started="2026-01-02", status="complete", seconds=3.0, preset="sample", git={"commit": "abc"})
