@@ -96,10 +96,13 @@ def cost(spec, **overrides):
 
 def scale(model):
     """Return the factor by which a network upscales. Raises ValueError if its own maps do not fit each other."""
-    try:
-        return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
-    except ValueError as error:
-        raise ValueError(f"maps that meet in {model.name} must have one size. Received: {error}") from None
+    failure = None
+    for side in (16, 720):  # strides of 2 divide the one, those of 3 and 5 the other, too
+        try:
+            return model.compute_output_shape((1, side, side, model.input_shape[-1]))[1] // side
+        except ValueError as error:
+            failure = failure or error
+    raise ValueError(f"maps that meet in {model.name} must have one size. Received: {failure}")
 
 
 def require_scale(spec, wanted, **overrides):

@@ -199,6 +199,7 @@ def test_patches_that_strides_do_not_divide_are_refused_with_those_near_that_fit
     for spec, scale, fits, wrong, near in (
         ("unet_sn_discriminator", 1, 96, 100, "96 and 104"),
         *((spec, 2, 16, 18, "16 and 20") for spec in (meeting, growing, folding)),
+        (folding | {"unshuffle": 3}, 2, 12, 14, "12 and 18"),
     ):
         models.require_patch_size(spec, fits, scale)
         with pytest.raises(
