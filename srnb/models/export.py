@@ -1,6 +1,7 @@
 """Networks for other programs: ONNX, TensorFlow SavedModel, LiteRT; and for other people: safetensors with its spec."""
 
 import errno
+import importlib.util
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ FORMATS = {
     "litert": ("litert", ".tflite", ("tensorflow",)),
     "safetensors": (None, ".safetensors", ("tensorflow", "jax")),
 }
+NEEDED = {"onnx": ("tf2onnx", "onnx")}  # packages of the extra `export`
 
 
 def format_of(path):
@@ -33,8 +35,8 @@ def write(model, path, *, format="onnx", spec=None, hashes=None):
 
     "saved_model" writes a folder. "onnx" needs the extra `export` (tf2onnx). A LiteRT interpreter must be given the
     size by `resize_tensor_input`. "safetensors" is for this package: the weights, and in the header `spec`, from which
-    it builds the network, and `hashes`, see `weights.save_weights`. Raises ValueError for a path with another suffix or
-    a backend that cannot write the format, OSError if the disk is full.
+    it builds the network, and `hashes`, see `weights.save_weights`. Raises ValueError for a path with another suffix, a
+    backend that cannot write the format, or a package that is missing, OSError if the disk is full.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}")
@@ -48,6 +50,12 @@ def write(model, path, *, format="onnx", spec=None, hashes=None):
         known = " or ".join(backends)
         raise ValueError(
             f"an export as {format} must run with KERAS_BACKEND={known}. Received: {keras.backend.backend()}"
+        )
+    missing = [name for name in NEEDED.get(format, ()) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"an export as {format} must have {' and '.join(NEEDED[format])}: uv pip install {' '.join(missing)}. "
+            f"Received: no {' and no '.join(missing)}"
         )
     if path.is_dir() and (ending or not (path / "saved_model.pb").is_file()):
         raise ValueError(f"an export as {format} must go to a new path or over an earlier export. Received: {path}")

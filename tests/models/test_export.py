@@ -77,6 +77,14 @@ def test_what_cannot_be_exported(network, tmp_path):
         export.write(network, tmp_path / "net.onnx", format="saved_model")
 
 
+@pytest.mark.skipif(not TENSORFLOW, reason="Keras writes ONNX through tf2onnx here")
+def test_packages_that_are_missing_are_named_with_what_installs_them(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(export.NEEDED, "onnx", ("keras", "nowhere_to_be_found"))
+    with pytest.raises(ValueError, match=r"uv pip install nowhere_to_be_found\. Received: no nowhere_to_be_found$"):
+        export.write(network, tmp_path / "net.onnx", format="onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_format_is_that_of_the_path():
     paths = {"a/net.onnx": "onnx", "net.tflite": "litert", "net.safetensors": "safetensors", "a.b/net": "saved_model"}
     assert {path: export.format_of(path) for path in paths} == paths
